@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* Memory that is there or the process ends: systemd restarts it, and no path is
+ * left half unwound. Whatever a peer can make grow has a ceiling of its own. */
+#ifndef CMG_BASE_ALLOC_H
+#define CMG_BASE_ALLOC_H
+
+#include <stddef.h>
+
+void *cmg_alloc(size_t n);             /* zeroed                         */
+void *cmg_realloc(void *p, size_t n);  /* not zeroed                     */
+char *cmg_strdup(const char *s);       /* NULL stays NULL                */
+char *cmg_strndup(const char *s, size_t n);
+
+#define CMG_COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* The struct that `member` is embedded in. */
+#define CMG_OUTER(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/* What every daemon does the same way: command line, log sink, signals, systemd. */
+#ifndef CMG_DAEMON_SERVICE_H
+#define CMG_DAEMON_SERVICE_H
+
+#include <stdbool.h>
+
+#include "cmg/base/log.h"
+#include "cmg/daemon/options.h"
+
+struct cmg_loop;
+
+struct cmg_service {
+    const char *program; /* "cmg-gateway" */
+    const char *summary; /* one line for --help */
+    const char *default_config;
+    const struct cmg_config *config;
+
+    /* Where conf structs keep these (offsets of fields the tables fill with
+     * CMG_SERVICE_LOG_OPTIONS). */
+    size_t log_conf; /* offset of a struct cmg_log_conf in the conf struct */
+
+    /* Builds the daemon on the loop. NULL with err: nothing was started. */
+    void *(*start)(struct cmg_loop *l, const void *conf, struct cmg_err *err);
+    /* SIGHUP with a configuration that loaded and needs no restart. On CMG_OK the daemon
+     * uses `conf` from now on; else nothing has changed. */
+    enum cmg_rc (*reload)(void *daemon, const void *conf, struct cmg_err *err);
+    /* SIGTERM, SIGINT: finish what is in flight, then call done() once; a second signal
+     * ends the process. */
+    void (*drain)(void *daemon, void (*done)(void *arg), void *arg);
+    void (*free)(void *daemon);
+};
+
+enum cmg_log_target { CMG_LOG_AUTO, CMG_LOG_JOURNAL, CMG_LOG_STDERR };
+enum cmg_log_format { CMG_LOG_TEXT, CMG_LOG_JSON };
+
+struct cmg_log_conf {
+    int target; /* enum cmg_log_target */
+    int format; /* enum cmg_log_format */
+    int level;  /* 0 error, 1 warn, 2 notice, 3 info, 4 debug */
+    bool access; /* one event per request */
+};
+
+/* The rows of a [log] section whose fields lie in member `field` of struct `conf`. */
+extern const char *const cmg_log_targets[], *const cmg_log_formats[], *const cmg_log_levels[];
+#define CMG_SERVICE_LOG_OPTIONS(conf, field)                                                       \
+    { "target", CMG_CHOICE(conf, field.target), .def = "auto", .choices = cmg_log_targets,         \
+      .doc = "auto is the journal under systemd and standard error elsewhere." },                  \
+    { "format", CMG_CHOICE(conf, field.format), .def = "text", .choices = cmg_log_formats,         \
+      .doc = "Of the lines on standard error: text, or one JSON object each." },                   \
+    { "level", CMG_CHOICE(conf, field.level), .def = "info", .choices = cmg_log_levels,            \
+      .reload = CMG_LIVE, .doc = "Events less important than this are left out." },                \
+    { "access", CMG_BOOL(conf, field.access), .def = "yes", .reload = CMG_LIVE,                    \
+      .doc = "One access event for each request." }
+
+/* The whole of main(): --config FILE, --check, --print-config, --print-sample,
+ * --print-manual, --version, --help; loads, starts, READY=1 when cmg_service_ready was
+ * called, watchdog from the loop, reload on SIGHUP, drain on SIGTERM. Exit status: 0,
+ * 1 run-time failure, 2 usage, 78 configuration (EX_CONFIG). */
+int cmg_service_main(const struct cmg_service *s, int argc, char **argv);
+
+/* Readiness and the one line of `systemctl status`. Each may be called any number of times;
+ * READY=1 goes out once. */
+void cmg_service_ready(void);
+void cmg_service_status(const char *fmt, ...) CMG_PRINTF(1, 2);
+
+/* The sockets that systemd passed, by FileDescriptorName=; -1: none of that name (left). */
+int cmg_service_socket(const char *name);
+
+#endif

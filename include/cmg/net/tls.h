@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/* TLS contexts and what they know of a peer. OpenSSL is named only on this floor. */
+#ifndef CMG_NET_TLS_H
+#define CMG_NET_TLS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cmg/base/err.h"
+
+struct cmg_tls;   /* a context: our certificate, our trust, ALPN; reference counted */
+struct cmg_trust; /* a set of CA certificates; reference counted                    */
+struct ssl_st;    /* OpenSSL's SSL */
+
+enum cmg_tls_peer {
+    CMG_TLS_PEER_VERIFIED, /* the handshake fails unless the peer's chain ends in `trust`   */
+    CMG_TLS_PEER_LATER,    /* servers: a certificate is asked for, not judged; whoever needs
+                            * the identity calls cmg_tls_peer_judge                        */
+    CMG_TLS_PEER_NOT_ASKED /* servers: no certificate is asked for                         */
+};
+
+struct cmg_tls_conf {
+    bool server;
+    const char *certificate; /* PEM, leaf first, then intermediates; NULL: none (clients)      */
+    const char *key;         /* PEM; must not be readable by group or others (but group of the
+                              * service, mode 0640, owner root, is accepted)                   */
+    struct cmg_trust *trust; /* borrowed; CAs for VERIFIED, CA names offered for LATER         */
+    enum cmg_tls_peer peer;
+    const char *const *alpn; /* NULL-ended, by preference; NULL: no ALPN. A server that shares no
+                              * protocol with the client refuses the handshake (RFC 7301), unless
+                              * the client sent no ALPN at all.                                */
+};
+
+/* TLS 1.2 and newer, forward-secret AEAD suites only, no compression, no renegotiation.
+ * NULL with err naming the file and what is wrong with it (missing, unreadable, mode, not
+ * PEM, key does not belong to certificate, expired). */
+struct cmg_tls *cmg_tls_new(const struct cmg_tls_conf *conf, struct cmg_err *err);
+struct cmg_tls *cmg_tls_ref(struct cmg_tls *t);
+void cmg_tls_unref(struct cmg_tls *t); /* NULL is ignored */
+
+/* Roots and intermediates from a PEM file; at least one. Every certificate in it anchors
+ * a chain only if it is self-signed; the others complete chains. NULL with err. */
+struct cmg_trust *cmg_trust_load(const char *path, struct cmg_err *err);
+struct cmg_trust *cmg_trust_ref(struct cmg_trust *t);
+void cmg_trust_unref(struct cmg_trust *t); /* NULL is ignored */
+
+/* A new connection state for this context; streams call it. `name`: clients verify the
+ * peer's SAN against it (DNS name or IP address) and send it as SNI (names only). */
+struct ssl_st *cmg_tls_session(struct cmg_tls *t, const char *name);
+
+/* The peer's certificate in words; strings are owned by the caller's struct. */
+struct cmg_tls_identity {
+    char name[256];        /* first SAN dNSName, else subject CN, else empty */
+    char subject[512];     /* RFC 2253                                       */
+    char issuer[512];
+    char serial[72];       /* hex                                            */
+    char fingerprint[65];  /* SHA-256 of the DER, hex                        */
+    int64_t not_before, not_after; /* seconds since 1970                     */
+};
+
+enum cmg_tls_usage { CMG_TLS_CLIENT_AUTH, CMG_TLS_SERVER_AUTH };
+
+/* Judges the peer's leaf certificate against `trust` now: chain built only from `trust`,
+ * validity, extended key usage (must be present), digitalSignature when key usage is
+ * present. CMG_EDENIED: err says which check failed and what to do ("no certificate",
+ * "intermediate missing: issuer CN=... is not in FILE", "expired on ..."). `id` is filled
+ * whenever there is a certificate. */
+CMG_MUST_CHECK enum cmg_rc cmg_tls_peer_judge(struct ssl_st *ssl, struct cmg_trust *trust,
+                                              enum cmg_tls_usage usage,
+                                              struct cmg_tls_identity *id, struct cmg_err *err);
+
+/* The ALPN protocol agreed on, "" when none. */
+void cmg_tls_alpn(struct ssl_st *ssl, char *out, size_t size);
+
+/* Turns what OpenSSL has to say about a failed call on `ssl` into one sentence, and empties
+ * its error queue: certificate verify errors with subject, alerts in words, protocol. */
+void cmg_tls_reason(struct ssl_st *ssl, char *out, size_t size);
+
+/* CMG_ECONF when `path` cannot be read, is not a regular file, or may be read by others;
+ * err names path, mode and remedy. For keys, passwords and tokens. */
+CMG_MUST_CHECK enum cmg_rc cmg_secret_check(const char *path, struct cmg_err *err);
+
+/* Reads such a file: at most `max` bytes, one trailing line end cut off. NULL with err.
+ * Free with cmg_secret_free, which wipes it. */
+char *cmg_secret_read(const char *path, size_t max, struct cmg_err *err);
+void cmg_secret_free(char *secret);
+
+#endif
