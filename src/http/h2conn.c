@@ -685,6 +685,15 @@ static void add(struct outgoing *o, struct cmg_str name, struct cmg_str value)
                       name.n, value.n, NGHTTP2_NV_FLAG_NONE };
 }
 
+/* Values that differ from request to request would push the useful ones out of the header
+ * compression table. */
+static bool is_fleeting(struct cmg_str name)
+{
+    return cmg_str_ieq(name, CMG_STR("cmg-request-id")) ||
+           cmg_str_ieq(name, CMG_STR("x-forwarded-for")) ||
+           cmg_str_ieq(name, CMG_STR("forwarded"));
+}
+
 static bool has_capital(struct cmg_str s)
 {
     for (size_t i = 0; i < s.n; i++)
@@ -735,8 +744,11 @@ static enum cmg_rc put_head(const struct cmg_h2conn *c, struct outgoing *o,
     } else {
         add_number(o, CMG_STR(":status"), o->status, sizeof(o->status), head->status % 1000);
     }
-    for (size_t i = 0; i < head->nfields; i++)
+    for (size_t i = 0; i < head->nfields; i++) {
         add(o, head->fields[i].name, head->fields[i].value);
+        if (c->conf->channel && is_fleeting(head->fields[i].name))
+            o->nv[o->n - 1].flags = NGHTTP2_NV_FLAG_NO_INDEX;
+    }
     if (head->length >= 0)
         add_number(o, CMG_STR("content-length"), o->length, sizeof(o->length), head->length);
     if (c->conf->channel)
@@ -1196,6 +1208,18 @@ void cmg_h2conn_drain(struct cmg_h2conn *c, int64_t grace_ms)
     }
     cmg_timer_set(c->timer, 0);
     cmg_stream_mark(c->stream);
+}
+
+void cmg_h2conn_refuse(struct cmg_h2conn *c, const char *text)
+{
+    if (!c->stream || c->closing)
+        return;
+    c->closing = true;
+    note(c, text, strlen(text));
+    (void)nghttp2_submit_goaway(c->session, NGHTTP2_FLAG_NONE, 0, NGHTTP2_INADEQUATE_SECURITY,
+                                (const uint8_t *)text, strlen(text));
+    pump(c);
+    cmg_stream_close(c->stream, CLOSE_FLUSH_MS);
 }
 
 void cmg_h2conn_close(struct cmg_h2conn *c)
