@@ -19,6 +19,7 @@
 #include "cmg/base/alloc.h"
 #include "cmg/base/buf.h"
 #include "cmg/base/clock.h"
+#include "cmg/http/message.h"
 #include "cmg/net/loop.h"
 #include "cmg/net/stream.h"
 
@@ -60,9 +61,9 @@ struct h2x { /* one exchange */
     int32_t id;
     TAILQ_ENTRY(h2x) link;
 
-    struct cmg_buf out;         /* our body, waiting for the peer's window */
-    struct cmg_field *trailers; /* owned, one block; NULL: none */
-    size_t ntrailers;
+    struct cmg_buf out;                  /* our body, waiting for the peer's window */
+    struct cmg_head trailers;            /* its fields, borrowed from `kept` */
+    void *kept;                          /* owned                            */
     size_t unreturned;                   /* received while paused */
     uint64_t on_wire_at;                 /* position in the stream of our head; with on_wire */
     int64_t progress_ms;                 /* when the peer last took body bytes */
@@ -106,6 +107,14 @@ static void note(struct cmg_h2conn *c, const char *text, size_t n)
 
 static void pump(struct cmg_h2conn *c);
 
+/* nghttp2 takes pointers to what it only reads as if it wrote there. */
+static nghttp2_nv pair(struct cmg_str name, struct cmg_str value)
+{
+    return (nghttp2_nv){ (uint8_t *)(uintptr_t)name.p,
+                         (uint8_t *)(uintptr_t)(value.p ? value.p : ""), name.n, value.n,
+                         NGHTTP2_NV_FLAG_NONE };
+}
+
 /* Listeners ---------------------------------------------------------------------------- */
 
 static bool listening(const struct h2x *xs)
@@ -142,7 +151,7 @@ static void release(struct h2x *xs)
     if (--c->open == 0)
         c->idle_since_ms = cmg_loop_now_ms(c->loop);
     cmg_buf_clear(&xs->out);
-    free(xs->trailers);
+    free(xs->kept);
     free(xs);
 }
 
@@ -315,10 +324,8 @@ static void read_heading(struct cmg_h2conn *c, const struct incoming_head *h, st
 /* Answers without asking anybody. */
 static void answer_plainly(struct h2x *xs, const char *status)
 {
-    nghttp2_nv nv[] = { { (uint8_t *)(uintptr_t) ":status", (uint8_t *)(uintptr_t)status, 7, 3,
-                          NGHTTP2_NV_FLAG_NONE },
-                        { (uint8_t *)(uintptr_t) "content-length", (uint8_t *)(uintptr_t) "0", 14,
-                          1, NGHTTP2_NV_FLAG_NONE } };
+    nghttp2_nv nv[] = { pair(CMG_STR(":status"), cmg_str(status)),
+                        pair(CMG_STR("content-length"), CMG_STR("0")) };
     over(xs);
     xs->out_ended = true;
     (void)nghttp2_submit_response(xs->c->session, xs->id, nv, 2, NULL);
@@ -634,14 +641,11 @@ static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *buf, siz
     if (n < xs->out.n || !xs->out_ended)
         return (ssize_t)n;
     *flags |= NGHTTP2_DATA_FLAG_EOF;
-    if (xs->ntrailers) {
+    if (xs->trailers.nfields) {
         nghttp2_nv nv[FIELDS_MAX];
-        for (size_t i = 0; i < xs->ntrailers; i++)
-            nv[i] =
-                (nghttp2_nv){ (uint8_t *)(uintptr_t)xs->trailers[i].name.p,
-                              (uint8_t *)(uintptr_t)xs->trailers[i].value.p, xs->trailers[i].name.n,
-                              xs->trailers[i].value.n, NGHTTP2_NV_FLAG_NONE };
-        if (nghttp2_submit_trailer(session, id, nv, xs->ntrailers) == 0)
+        for (size_t i = 0; i < xs->trailers.nfields; i++)
+            nv[i] = pair(xs->trailers.fields[i].name, xs->trailers.fields[i].value);
+        if (nghttp2_submit_trailer(session, id, nv, xs->trailers.nfields) == 0)
             *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
     }
     return (ssize_t)n;
@@ -680,9 +684,7 @@ struct outgoing { /* a head being put together */
 
 static void add(struct outgoing *o, struct cmg_str name, struct cmg_str value)
 {
-    o->nv[o->n++] =
-        (nghttp2_nv){ (uint8_t *)(uintptr_t)name.p, (uint8_t *)(uintptr_t)(value.p ? value.p : ""),
-                      name.n, value.n, NGHTTP2_NV_FLAG_NONE };
+    o->nv[o->n++] = pair(name, value);
 }
 
 /* Values that differ from request to request would push the useful ones out of the header
@@ -690,8 +692,7 @@ static void add(struct outgoing *o, struct cmg_str name, struct cmg_str value)
 static bool is_fleeting(struct cmg_str name)
 {
     return cmg_str_ieq(name, CMG_STR("cmg-request-id")) ||
-           cmg_str_ieq(name, CMG_STR("x-forwarded-for")) ||
-           cmg_str_ieq(name, CMG_STR("forwarded"));
+           cmg_str_ieq(name, CMG_STR("x-forwarded-for")) || cmg_str_ieq(name, CMG_STR("forwarded"));
 }
 
 static bool has_capital(struct cmg_str s)
@@ -811,31 +812,13 @@ static bool op_body(struct cmg_exchange *x, struct cmg_str bytes)
     return !xs->full;
 }
 
-/* A copy in one block: the fields, then their bytes. */
-static struct cmg_field *copy_fields(const struct cmg_field *f, size_t n)
-{
-    size_t bytes = 0;
-    for (size_t i = 0; i < n; i++)
-        bytes += f[i].name.n + f[i].value.n;
-    struct cmg_field *copy = cmg_alloc(n * sizeof(*f) + bytes);
-    char *at = (char *)(copy + n);
-    for (size_t i = 0; i < n; i++) {
-        memcpy(at, f[i].name.p, f[i].name.n);
-        copy[i].name = (struct cmg_str){ at, f[i].name.n };
-        at += f[i].name.n;
-        memcpy(at, f[i].value.p, f[i].value.n);
-        copy[i].value = (struct cmg_str){ at, f[i].value.n };
-        at += f[i].value.n;
-    }
-    return copy;
-}
-
 static void op_end(struct cmg_exchange *x, const struct cmg_field *trailers, size_t n)
 {
     struct h2x *xs = of(x);
     if (n && n <= FIELDS_MAX) {
-        xs->trailers = copy_fields(trailers, n);
-        xs->ntrailers = n;
+        struct cmg_head given = { .fields = trailers, .nfields = n };
+        xs->kept = cmg_alloc(cmg_head_size(&given));
+        cmg_head_copy(&xs->trailers, &given, xs->kept);
     }
     xs->out_ended = true;
     resume(xs);

@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include "cmg/base/alloc.h"
+#include "cmg/base/buf.h"
 
 static size_t strings_size(const struct cmg_head *h)
 {
@@ -85,7 +86,8 @@ static void put_proxy_status(struct cmg_buf *b, const struct cmg_refusal *r)
     put_sf_string(b, r->detail);
 }
 
-static void answer(struct cmg_exchange *x, struct cmg_head *head, struct cmg_str body, bool head_only)
+static void answer(struct cmg_exchange *x, struct cmg_head *head, struct cmg_str body,
+                   bool head_only)
 {
     head->length = (int64_t)body.n;
     head->end = head_only || body.n == 0;
