@@ -12,12 +12,11 @@
 struct cmg_loop;
 struct cmg_timer;
 
-/* Work for the end of this turn. Embed it; zeroed means not queued. */
+/* Work for the end of a turn. Embed it; zeroed means not queued. */
 struct cmg_task {
     void (*run)(void *arg);
     void *arg;
-    struct cmg_task *next; /* private */
-    bool queued;           /* private */
+    struct cmg_task *next, **at; /* private; at is NULL unless queued */
 };
 
 struct cmg_loop *cmg_loop_new(void);
@@ -31,6 +30,8 @@ uint32_t cmg_loop_dice(struct cmg_loop *l);        /* uniform, not for secrets  
 /* Deferred tasks run before the flush tasks of the same turn; both may queue more of
  * either kind. Queueing a queued task does nothing. Cancel before freeing its owner. */
 void cmg_loop_defer(struct cmg_loop *l, struct cmg_task *t);
+/* In the next turn, after the events of that turn: more of the same work, but others first. */
+void cmg_loop_later(struct cmg_loop *l, struct cmg_task *t);
 void cmg_loop_flush(struct cmg_loop *l, struct cmg_task *t);
 void cmg_loop_cancel(struct cmg_loop *l, struct cmg_task *t);
 

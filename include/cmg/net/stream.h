@@ -83,8 +83,8 @@ void cmg_stream_mark(struct cmg_stream *s);
 uint64_t cmg_stream_sent(const struct cmg_stream *s);
 uint64_t cmg_stream_received(const struct cmg_stream *s);
 
-/* Stops or restarts on_data; the peer then feels TCP back-pressure. While paused, a peer
- * that goes away is still noticed. */
+/* Stops or restarts on_data; the peer then feels TCP back-pressure. Restarting offers what
+ * was left unconsumed, from the loop, even when the stream was not paused. */
 void cmg_stream_pause(struct cmg_stream *s, bool paused);
 
 /* Asks for the end: stops on_data, flushes for at most `flush_ms`, says close_notify, and
