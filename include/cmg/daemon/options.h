@@ -37,12 +37,14 @@ struct cmg_option {
     size_t offset;             /* of the field                                          */
     const char *def;           /* as an operator would type it; "": unset is fine (NULL,
                                 * or an empty list); NULL: must be set                   */
-    int64_t min, max;          /* inclusive; NUMBER, BYTES, MILLIS; LIST: how many       */
+    int64_t min, max;          /* inclusive; NUMBER, BYTES, MILLIS; LIST: how many items  */
     const char *const *choices; /* CHOICE, NULL-ended                                    */
     enum cmg_opt_reload reload;
     const char *doc; /* one or two sentences, for the sample file and the manual */
-    enum cmg_rc (*check)(const char *value, struct cmg_err *err); /* may be NULL; of each item
-                                                                   * of a LIST */
+    /* May be NULL. Of each item of a LIST. err says what is wrong and what is allowed; the
+     * loader adds file, line, section, key and value. */
+    enum cmg_rc (*check)(const char *value, struct cmg_err *err);
+    const char *example; /* value in the sample file; NULL: the default */
 };
 
 struct cmg_section {
