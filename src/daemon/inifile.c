@@ -15,6 +15,7 @@
 #include "cmg/base/alloc.h"
 #include "cmg/base/str.h"
 #include "place.h"
+#include "utf8.h"
 
 #define NO_COMMENT "a comment cannot follow on the same line; give it a line of its own"
 
@@ -50,28 +51,13 @@ static bool word(struct cmg_str s)
     return s.n > 0;
 }
 
-/* How many bytes the character at the front takes, 0 when it is not UTF-8 (RFC 3629). */
-static size_t utf8(struct cmg_str s)
-{
-    const unsigned char *p = (const unsigned char *)s.p;
-    size_t n = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 0;
-    if (n == 0 || n > s.n)
-        return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    bool overlong = (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xf0 && p[1] < 0x90);
-    bool beyond = (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf4 && p[1] > 0x8f);
-    return overlong || beyond ? 0 : n;
-}
-
 static enum cmg_rc judge_bytes(struct reader *r, struct cmg_str s)
 {
     if (s.n > CMG_INI_LINE_MAX)
         return refuse(r, "the line is longer than %d bytes", CMG_INI_LINE_MAX);
     while (s.n) {
         unsigned char c = (unsigned char)s.p[0];
-        size_t n = utf8(s);
+        size_t n = cmg_utf8(s);
         if ((c < ' ' && c != '\t') || c == 0x7f)
             return refuse(r, "holds a control character (0x%02x)", c);
         if (n == 0)
