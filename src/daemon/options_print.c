@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "cmg/base/alloc.h"
 #include "inifile.h"
 #include "option.h"
 
@@ -84,22 +85,23 @@ static void sample_section(const struct cmg_section *s, FILE *out)
 
 void cmg_config_print_sample(const struct cmg_config *config, const char *title, FILE *out)
 {
-    static const char rules[] =
-        "#\n"
-        "# One \"key = value\" on a line, under its [section]; no indentation, no quotes.\n"
-        "# A line that begins with # or ; is a comment. A comment cannot follow a value:\n"
-        "# a # or ; at the beginning of a value or after a blank is refused, as is\n"
-        "# whatever else is not understood: unknown sections and keys, keys given twice.\n"
-        "# Lists have commas between their items and stand on one line.\n"
-        "# Times have a unit: 250ms, 30s, 15m, 2h. Sizes may have one: 512, 64K, 32M, 4G\n"
-        "# (1K is 1024). Relative file names are taken from the folder of this file.\n"
-        "# The file is UTF-8; a line has at most 4096 bytes.\n"
-        "#\n"
-        "# What stands here commented out with a single # and no blank is the default\n"
-        "# or an example.\n";
+    static const char *const rules[] = {
+        "One \"key = value\" on a line, under its [section]; no indentation, no quotes. A line "
+        "that begins with # or ; is a comment. A comment cannot follow a value: a # or ; at the "
+        "beginning of a value or after a blank is refused, and so is whatever else is not "
+        "understood, such as unknown keys and keys given twice.",
+        "Lists have commas between their items. Times have a unit: 250ms, 30s, 15m, 2h. Sizes "
+        "may have one: 512, 64K, 32M, 4G (1K is 1024). Relative file names are taken from the "
+        "folder of this file. The file is UTF-8; a line has at most 4096 bytes.",
+        "What stands here behind a # without a blank is the default, or an example where the "
+        "default is none.",
+    };
     _Static_assert(CMG_INI_LINE_MAX == 4096, "said in the rules above");
     comment(title, out);
-    fputs(rules, out);
+    for (size_t i = 0; i < CMG_COUNT(rules); i++) {
+        fputs("#\n", out);
+        comment(rules[i], out);
+    }
     for (const struct cmg_section *s = config->sections; s->name; s++)
         sample_section(s, out);
 }
@@ -137,7 +139,7 @@ void cmg_config_print(const struct cmg_config *config, const void *conf, FILE *o
 static void escaped(const char *text, FILE *out)
 {
     for (; *text; text++) {
-        if (strchr("\\*_#<>[]|~`.", *text) && *text != '.')
+        if (strchr("\\*_#<>[]|~`", *text))
             fputc('\\', out);
         fputc(*text, out);
     }
@@ -148,7 +150,7 @@ void cmg_config_print_manual(const struct cmg_config *config, FILE *out)
     char text[400];
     fputs("# OPTIONS\n", out);
     for (const struct cmg_section *s = config->sections; s->name; s++) {
-        fprintf(out, "\n## \\[%s%s\\]\n\n", s->name, s->named ? " LABEL" : "");
+        fprintf(out, "\n## [%s%s]\n\n", s->name, s->named ? " LABEL" : "");
         escaped(s->doc, out);
         if (s->named)
             fprintf(out, " There may be %u to %u of them, each with a label of its own.", s->min,
@@ -158,7 +160,7 @@ void cmg_config_print_manual(const struct cmg_config *config, FILE *out)
             facts(o, text, sizeof(text));
             fprintf(out, "\n*%s*\n\t", o->key);
             escaped(o->doc, out);
-            fputs("++\n\t", out);
+            fputs("\n\n\t", out);
             escaped(text, out);
             fputc('\n', out);
         }

@@ -37,7 +37,6 @@ static const struct cmg_option gateway_options[] = {
       .doc = "Private key of the certificate (PEM)." },
     { "listen", CMG_LIST(gateway_conf, gateway.listen),
       .def = "0.0.0.0", .min = 1, .max = ADDRESSES_MAX, .check = cmg_check_address,
-      .example = "0.0.0.0, ::",
       .doc = "Addresses to listen on; 0.0.0.0 is all of IPv4, :: all of IPv6." },
     { "client-port", CMG_NUMBER(gateway_conf, gateway.client_port),
       .def = "443", .min = 1, .max = 65535,
