@@ -17,24 +17,22 @@
 #include "place.h"
 #include "utf8.h"
 
-#define NO_COMMENT "a comment cannot follow on the same line; give it a line of its own"
+#define NO_COMMENT "a comment needs a line of its own"
 
 struct reader {
-    const char *path;
+    struct cmg_place at; /* file, line, section; its strings are here:      */
+    char section[CMG_INI_LABEL_MAX + 1], label[CMG_INI_LABEL_MAX + 1];
     const struct cmg_ini_events *events;
     void *arg;
     struct cmg_err *err;
     enum cmg_rc rc;
     struct cmg_str rest; /* of the file                                     */
-    unsigned line;
     struct cmg_str more; /* of the value of this line: not yet seen by inih */
     char value[CMG_INI_LINE_MAX + 1]; /* what inih delivered of it          */
     size_t n;
 };
 
-#define refuse(r, ...)                                                                             \
-    ((r)->rc = cmg_place_fail(&(struct cmg_place){ .file = (r)->path, .line = (r)->line },         \
-                              (r)->err, __VA_ARGS__))
+#define refuse(r, ...) ((r)->rc = cmg_place_fail(&(r)->at, (r)->err, __VA_ARGS__))
 
 static bool blank(char c)
 {
@@ -59,9 +57,9 @@ static enum cmg_rc judge_bytes(struct reader *r, struct cmg_str s)
         unsigned char c = (unsigned char)s.p[0];
         size_t n = cmg_utf8(s);
         if ((c < ' ' && c != '\t') || c == 0x7f)
-            return refuse(r, "holds a control character (0x%02x)", c);
+            return refuse(r, "the line holds a control character (0x%02x)", c);
         if (n == 0)
-            return refuse(r, "is not UTF-8 (byte 0x%02x); save the file as UTF-8", c);
+            return refuse(r, "the line is not UTF-8 (byte 0x%02x); save the file as UTF-8", c);
         s = cmg_str_from(s, n);
     }
     return CMG_OK;
@@ -76,7 +74,7 @@ static bool take_line(struct reader *r, struct cmg_str *line)
     size_t n = end ? (size_t)(end - r->rest.p) : r->rest.n;
     *line = (struct cmg_str){ r->rest.p, n };
     r->rest = cmg_str_from(r->rest, end ? n + 1 : n);
-    r->line++;
+    r->at.line++;
     if (line->n && line->p[line->n - 1] == '\r')
         line->n--;
     return true;
@@ -86,6 +84,7 @@ static bool take_line(struct reader *r, struct cmg_str *line)
 static enum cmg_rc take_section(struct reader *r, struct cmg_str line)
 {
     const char *end = memchr(line.p, ']', line.n);
+    r->at.section = r->at.label = NULL;
     if (!end)
         return refuse(r, "the section's ] is missing");
     if (cmg_str_trim(cmg_str_from(line, (size_t)(end - line.p) + 1)).n)
@@ -100,37 +99,55 @@ static enum cmg_rc take_section(struct reader *r, struct cmg_str line)
     if (label.n > CMG_INI_LABEL_MAX || (label.n && !word(label)))
         return refuse(r, "not a label; allowed: 1 to %d of A-Z a-z 0-9 . _ -", CMG_INI_LABEL_MAX);
 
-    char name_z[CMG_INI_LABEL_MAX + 1], label_z[CMG_INI_LABEL_MAX + 1];
-    snprintf(name_z, sizeof(name_z), "%.*s", CMG_ARG(name));
-    snprintf(label_z, sizeof(label_z), "%.*s", CMG_ARG(label));
-    return r->rc = r->events->on_section(r->arg, r->line, name_z, label.n ? label_z : NULL);
+    snprintf(r->section, sizeof(r->section), "%.*s", CMG_ARG(name));
+    snprintf(r->label, sizeof(r->label), "%.*s", CMG_ARG(label));
+    r->at.section = r->section;
+    r->at.label = label.n ? r->label : NULL;
+    return r->rc = r->events->on_section(r->arg, r->at.line, r->at.section, r->at.label);
 }
 
-static enum cmg_rc judge_value(struct reader *r, struct cmg_str v)
+static const char *judge_value(struct cmg_str v)
 {
     for (size_t i = 0; i < v.n; i++)
         if ((v.p[i] == ';' || v.p[i] == '#') && (i == 0 || blank(v.p[i - 1])))
-            return refuse(r, "'%c' at the beginning or after a blank: " NO_COMMENT, v.p[i]);
+            return "'#' or ';' at the beginning or after a blank; " NO_COMMENT;
     if (v.n > 1 && (v.p[0] == '"' || v.p[0] == '\'') && v.p[v.n - 1] == v.p[0])
-        return refuse(r, "the value stands in quotes; write it without them");
-    return CMG_OK;
+        return "stands in quotes; write it without them";
+    return NULL;
+}
+
+static enum cmg_rc refuse_value(struct reader *r, struct cmg_str key, struct cmg_str value,
+                                const char *why)
+{
+    struct cmg_place at = r->at;
+    char *key_z = cmg_str_dup(key), *value_z = cmg_str_dup(value);
+    at.key = key_z;
+    at.value = value_z;
+    r->rc = cmg_place_fail(&at, r->err, "%s", why);
+    free(key_z);
+    free(value_z);
+    return r->rc;
+}
+
+/* Shows its first word only: the rest may be a password. */
+static enum cmg_rc refuse_line(struct reader *r, struct cmg_str line)
+{
+    size_t n = 0;
+    while (n < line.n && n < CMG_INI_LABEL_MAX && !blank(line.p[n]) && !strchr(":=", line.p[n]))
+        n++;
+    return refuse(r, "'%.*s...' is not [section], key = value or a # comment", (int)n, line.p);
 }
 
 static enum cmg_rc take_pair(struct reader *r, struct cmg_str line, struct cmg_str *key)
 {
     const char *equals = memchr(line.p, '=', line.n);
     *key = cmg_str_trim((struct cmg_str){ line.p, equals ? (size_t)(equals - line.p) : 0 });
-    if (!word(*key)) {
-        char shown[41], whole[CMG_INI_LINE_MAX + 1];
-        snprintf(whole, sizeof(whole), "%.*s", CMG_ARG(line));
-        cmg_shorten(whole, sizeof(shown) - 1, shown);
-        return refuse(r, "'%s' is not [section], key = value or a # comment", shown);
-    }
-    if (key->n > CMG_INI_LABEL_MAX)
-        return refuse(r, "the key is longer than %d bytes", CMG_INI_LABEL_MAX);
+    if (!word(*key) || key->n > CMG_INI_LABEL_MAX)
+        return refuse_line(r, line);
     r->more = cmg_str_trim(cmg_str_from(line, (size_t)(equals - line.p) + 1));
     r->n = 0;
-    return judge_value(r, r->more);
+    const char *why = judge_value(r->more);
+    return why ? refuse_value(r, *key, r->more, why) : CMG_OK;
 }
 
 /* inih drops blanks at both ends of a piece and comments; so a piece neither begins nor ends
@@ -173,7 +190,7 @@ static char *next_line(char *buf, int size, void *arg)
         if (bare.n == 0 || bare.p[0] == '#' || bare.p[0] == ';')
             continue;
         if (bare.p != line.p) {
-            refuse(r, "begins with a blank; a value must stand on one line");
+            refuse(r, "the line begins with a blank; a value must stand on one line");
         } else if (line.p[0] == '[') {
             if (take_section(r, line) == CMG_OK) {
                 snprintf(buf, (size_t)size, "[-]\n"); /* ends what inih might continue */
@@ -194,7 +211,7 @@ static int on_value(void *arg, const char *section, const char *key, const char 
     memcpy(r->value + r->n, value, n + 1); /* fits: pieces of one line */
     r->n += n;
     if (r->more.n == 0)
-        r->rc = r->events->on_pair(r->arg, r->line, key, r->value);
+        r->rc = r->events->on_pair(r->arg, r->at.line, key, r->value);
     return 1;
 }
 
@@ -240,7 +257,7 @@ enum cmg_rc cmg_ini_read(const char *path, const struct cmg_ini_events *events, 
     if (!text)
         return CMG_ECONF;
     struct reader *r = cmg_alloc(sizeof(*r));
-    *r = (struct reader){ .path = path, .events = events, .arg = arg, .err = err,
+    *r = (struct reader){ .at.file = path, .events = events, .arg = arg, .err = err,
                           .rest = { text, n } };
     if (skip_mark(r) == CMG_OK && ini_parse_stream(next_line, r, on_value, r) != 0 &&
         r->rc == CMG_OK)

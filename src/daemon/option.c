@@ -97,7 +97,7 @@ void cmg_option_allowed(const struct cmg_option *o, char *out, size_t size)
         snprintf(out, size, "%" PRId64 " to %" PRId64 " items with commas between", o->min, o->max);
         return;
     case CMG_OPT_TEXT:
-        snprintf(out, size, "text");
+        snprintf(out, size, "any text");
         return;
     case CMG_OPT_FILE:
         snprintf(out, size, "the name of a readable file");

@@ -200,7 +200,7 @@ static enum cmg_rc on_pair(void *arg, unsigned line, const char *key, const char
     const struct cmg_option *o = b->section->options;
     while (o->key && strcmp(o->key, key) != 0)
         o++;
-    const struct cmg_place place = place_of(l, b, line, key, value);
+    const struct cmg_place place = place_of(l, b, line, key, o->key ? value : NULL);
     if (!o->key)
         return unknown_key(l, b, &place);
     unsigned *set_on = &b->lines[o - b->section->options];
@@ -218,7 +218,7 @@ static enum cmg_rc complete(const struct load *l, const struct block *b)
             continue;
         const struct cmg_place place = place_of(l, b, b->line, o->key, NULL);
         if (!o->def)
-            return cmg_place_fail(&place, l->err, "must be set; %s", o->doc);
+            return cmg_place_fail(&place, l->err, "must be set. %s", o->doc);
         enum cmg_rc rc = set(l, b, o, b->line, o->def);
         if (rc != CMG_OK)
             return rc;
@@ -254,12 +254,33 @@ static enum cmg_rc complete_all(const struct load *l)
     return CMG_OK;
 }
 
+/* The line that "[section label] key ..." speaks of; that of the heading when the key is not
+ * set, 0 when there is no such section. */
+static unsigned line_of(const struct load *l, const char *text)
+{
+    for (const struct block *b = l->blocks; b < l->blocks + l->nblocks; b++) {
+        char heading[2 * CMG_INI_LABEL_MAX + 8];
+        const char *label = label_of(b->section, l->conf, b->element);
+        size_t n = (size_t)snprintf(heading, sizeof(heading), "[%s%s%s] ", b->section->name,
+                                    label ? " " : "", label ? label : "");
+        if (strncmp(text, heading, n) != 0)
+            continue;
+        size_t key = strcspn(text + n, " :");
+        for (const struct cmg_option *o = b->section->options; o->key; o++)
+            if (strlen(o->key) == key && !strncmp(o->key, text + n, key) &&
+                b->lines[o - b->section->options])
+                return b->lines[o - b->section->options];
+        return b->line;
+    }
+    return 0;
+}
+
 static enum cmg_rc check_whole(const struct load *l)
 {
-    const struct cmg_place place = { .file = l->path };
     struct cmg_err why;
     if (!l->config->check || l->config->check(l->conf, &why) == CMG_OK)
         return CMG_OK;
+    const struct cmg_place place = { .file = l->path, .line = line_of(l, why.text) };
     return cmg_place_fail(&place, l->err, "%s", why.text);
 }
 

@@ -32,9 +32,12 @@ void cmg_shorten(const char *s, size_t max, char *out)
     memcpy(out + head + 3, s + tail, n - tail + 1);
 }
 
-/* A value that may be shown: what stands before the @ of a URL may be a password. */
-static void show_value(const char *value, size_t max, char *out)
+/* A value that may be shown: neither what was set as a password, as if there were such a key,
+ * nor what stands before the @ of a URL. */
+static void show_value(const char *key, const char *value, size_t max, char *out)
 {
+    if (key && strcasestr(key, "passw") && !strcasestr(key, "file"))
+        value = "...";
     const char *scheme = strstr(value, "://");
     const char *at = scheme ? strrchr(scheme, '@') : NULL;
     char shown[VALUE_MAX + 1];
@@ -74,7 +77,7 @@ static size_t describe(const struct cmg_place *p, size_t max, char *out, size_t 
     if (p->key)
         add(&t, "%s%s", p->section ? " " : ": ", p->key);
     if (p->value) {
-        show_value(p->value, max, value);
+        show_value(p->key, p->value, max, value);
         add(&t, " =%s%s", *value ? " " : "", value);
     }
     add(&t, ": ");

@@ -64,7 +64,8 @@ struct cmg_config {
     const struct cmg_section *sections; /* ended by a zeroed one */
     size_t size;                        /* bytes of the conf struct */
     /* After every option is set: what no single option can know ("https needs a certificate").
-     * May be NULL. err names section and key. */
+     * May be NULL. err is "[section label] key: what" or "[section label] key = value: what";
+     * the loader finds the line. */
     enum cmg_rc (*check)(const void *conf, struct cmg_err *err);
 };
 
