@@ -37,9 +37,9 @@ struct cmg_keeper_events {
     void (*on_change)(void *arg, struct cmg_keeper *k);
 };
 
-/* `tcp_tls` (ALPN rh2, h2) and `https` (ALPN http/1.1) are kept by reference. `dialer`, `ev` and
- * `arg` are borrowed until cmg_keeper_free, `set` until that or cmg_keeper_publish. Dials
- * from the loop, never from inside this call. */
+/* `tcp_tls` (ALPN rh2, h2) and `https` (ALPN http/1.1), neither NULL, are kept by reference.
+ * `dialer`, `ev` and `arg` are borrowed until cmg_keeper_free, `set` until that or
+ * cmg_keeper_publish. Dials from the loop, never from inside this call. */
 struct cmg_keeper *cmg_keeper_new(struct cmg_loop *l, struct cmg_dialer *dialer,
                                   const struct cmg_keeper_conf *conf, struct cmg_tls *tcp_tls,
                                   struct cmg_tls *https, const struct cmg_endpoint_set *set,
@@ -80,6 +80,7 @@ struct cmg_keeper_status {
     uint16_t port;
     int64_t next_ms;   /* waiting: when the next attempt starts; else -1                 */
     unsigned failures; /* attempts since the last open channel                          */
+    bool probing;      /* an attempt on TCP-TLS is under way beside the live channel      */
     unsigned draining; /* channels beside, finishing their requests                     */
     uint64_t opened;   /* channels opened since the start                               */
     int64_t opened_ms; /* when the live channel opened; -1: none is open                */
