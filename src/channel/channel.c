@@ -245,19 +245,16 @@ static void on_ping(void *arg, int64_t rtt_us)
 }
 
 /* TLS 1.3 lets a client finish its handshake before the server has looked at its
- * certificate: the alert comes with the first read, when the dial is long over. Our own
- * check of the gateway's certificate is over, too, so whatever speaks of certificates here
- * is the gateway's verdict on ours. */
+ * certificate: the alert comes with the first read, when the dial is long over. After the
+ * handshake a gateway refuses by cmg_h2conn_refuse. */
 static bool is_refusal(const char *detail)
 {
     static const char *const words[] = {
-        CMG_WIRE_NOT_ADMITTED,
-        "certificate",
-        "unknown ca",
-        "access denied",
+        CMG_WIRE_NOT_ADMITTED, "INADEQUATE_SECURITY",                  /* GOAWAY */
+        "our certificate",     "client certificate",  "our signature", /* cmg_tls_reason */
     };
     for (size_t i = 0; i < CMG_COUNT(words); i++)
-        if (strcasestr(detail, words[i]))
+        if (strstr(detail, words[i]))
             return true;
     return false;
 }

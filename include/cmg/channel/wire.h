@@ -34,7 +34,7 @@
 #define CMG_WIRE_REFUSAL "cmg-refusal" /* present when the connection point itself refused */
 
 /* How a gateway tells a connection point that it is not admitted when the handshake is
- * over already: GOAWAY with debug data that begins like this, then close. The connection
+ * over already: cmg_h2conn_refuse with a text that begins like this. The connection
  * point then waits its longest step instead of dialing again at once. */
 #define CMG_WIRE_NOT_ADMITTED "not admitted: "
 
