@@ -14,7 +14,6 @@
  */
 #include "cmg/channel/channel.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,7 +64,8 @@ struct cmg_channel {
 
 static void enter(struct cmg_channel *c, enum state to)
 {
-    assert(allowed[c->state] & TO(to));
+    if (!(allowed[c->state] & TO(to)))
+        abort();
     log_debug("channel.state", KV("connection", c->info.connection_id),
               KV("from", state_names[c->state]), KV("to", state_names[to]));
     c->state = to;

@@ -19,7 +19,6 @@
  */
 #include "cmg/channel/keeper.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,7 +133,8 @@ static void arm(struct cmg_keeper *k)
 
 static void enter(struct cmg_keeper *k, enum state to)
 {
-    assert(allowed[k->state] & TO(to));
+    if (!(allowed[k->state] & TO(to)))
+        abort();
     log_debug("keeper.state", WHO(k), KV("from", state_names[k->state]), KV("to", state_names[to]));
     k->state = to;
     k->since_ms = now(k);
@@ -524,7 +524,8 @@ static void dial(struct link *l)
     snprintf(key, sizeof(key), "%s instance %u", c->label, c->plan.instance + 1);
     char *path = upgrade_path(c->channel.name);
     char *fields = upgrade_fields(c->upgrade_fields);
-    assert(k->tls[l->attempt.road]); /* without it the line would be plain */
+    if (!k->tls[l->attempt.road])
+        abort(); /* the line would be plain */
 
     const struct cmg_dial_target target = {
         .key = key,
