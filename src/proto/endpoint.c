@@ -72,7 +72,7 @@ static bool id_ok(const char *id)
 }
 
 /* Published paths are held against request paths byte for byte, so one that no request
- * path could equal is the operator's mistake. */
+ * path could equal is the operator's mistake. ASCII: other characters come encoded. */
 static bool path_ok(const char *path)
 {
     char full[1 + PATH_MAX_BYTES + 1] = "/";
@@ -81,6 +81,9 @@ static bool path_ok(const char *path)
 
     if (n == 0 || n > PATH_MAX_BYTES || path[n - 1] == '/')
         return false;
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char)path[i] >= 0x80)
+            return false;
     memcpy(full + 1, path, n + 1);
     return cmg_path_parse(cmg_str(full), &parsed, NULL) == CMG_OK && !parsed.query.p;
 }

@@ -77,6 +77,10 @@ void cmg_tls_alpn(struct ssl_st *ssl, char *out, size_t size);
  * its error queue: certificate verify errors with subject, alerts in words, protocol. */
 void cmg_tls_reason(struct ssl_st *ssl, char *out, size_t size);
 
+/* True when what cmg_tls_reason described was a verdict on a certificate, ours or the peer's
+ * (in TLS 1.3 the verdict on a client's comes after its handshake, as a failed read). */
+bool cmg_tls_refused(struct ssl_st *ssl); /* NULL: false */
+
 /* CMG_ECONF when `path` cannot be read, is not a regular file, or may be read by others;
  * err names path, mode and remedy. For keys, passwords and tokens. */
 CMG_MUST_CHECK enum cmg_rc cmg_secret_check(const char *path, struct cmg_err *err);
