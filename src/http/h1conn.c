@@ -298,7 +298,7 @@ static enum cmg_rc put_body(struct cmg_h1conn *c, struct cmg_str bytes)
 bool h1_op_body(struct cmg_exchange *x, struct cmg_str bytes)
 {
     struct cmg_h1conn *c = h1_of(x);
-    if (c->state != H1_BUSY || c->out.part != H1_BEGUN || c->out.dropped)
+    if (c->state != H1_BUSY || c->out.part != H1_BEGUN || c->out.dropped || !bytes.n)
         return true;
     if (put_body(c, bytes) != CMG_OK) {
         c->why = "the body is longer than was declared";
