@@ -136,17 +136,13 @@ class Http1:
 
 
 class Http2:
-    """One HTTP/2 connection. Blocking, and single-threaded: start() any number of streams, then
-    finish() them; what arrives meanwhile for others is kept."""
+    """One HTTP/2 connection, as the HTTP/2 client. Blocking, and single-threaded: start() any
+    number of streams, then finish() them; what arrives meanwhile for others is kept."""
 
-    def __init__(self, port: int, tls: ssl.SSLContext, host: str = "localhost",
-                 source: str = "127.0.0.1", timeout: float = 30, window: int = 65535) -> None:
-        self.authority = f"{host}:{port}"
-        sock = socket.create_connection(("127.0.0.1", port), timeout, (source, 0))
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.sock = tls.wrap_socket(sock, server_hostname=host)
-        if self.sock.selected_alpn_protocol() != "h2":
-            raise LabError(f"no h2, but {self.sock.selected_alpn_protocol()}")
+    def __init__(self, sock: socket.socket, authority: str, timeout: float = 30,
+                 window: int = 65535) -> None:
+        self.authority = authority
+        self.sock = sock
         self.timeout = timeout
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(
             client_side=True, header_encoding="latin-1", validate_outbound_headers=False,
@@ -159,6 +155,16 @@ class Http2:
         self.consume = True  # acknowledge body bytes at once, so that the server may go on
         self.goaway: h2.events.ConnectionTerminated | None = None
         self.flush()
+
+    @classmethod
+    def dial(cls, port: int, tls: ssl.SSLContext, host: str = "localhost",
+             source: str = "127.0.0.1", timeout: float = 30, window: int = 65535) -> "Http2":
+        sock = socket.create_connection(("127.0.0.1", port), timeout, (source, 0))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        secure = tls.wrap_socket(sock, server_hostname=host)
+        if secure.selected_alpn_protocol() != "h2":
+            raise LabError(f"no h2, but {secure.selected_alpn_protocol()}")
+        return cls(secure, f"{host}:{port}", timeout, window)
 
     def __enter__(self) -> "Http2":
         return self

@@ -78,7 +78,7 @@ class Daemon(Process):
         """SIGHUP. Returns the event that tells how it went."""
         mark = self.mark()
         self.signal(signal.SIGHUP)
-        return self.wait_log(r"\b(conf(ig)?|reload)\.\w+.*", within, mark).group(0)
+        return self.wait_log(r"\bconf\.(reloaded|refused|needs_restart)\b.*", within, mark).group(0)
 
     def events(self, name: str, since: int = 0) -> list[dict[str, str]]:
         """The events of that name, as their fields."""

@@ -235,7 +235,7 @@ class Lab:
 
     def http2(self, instance: int = 1, identity: Identity | None | str = "client",
               **more: object) -> client.Http2:
-        return client.Http2(self.port(instance), self.tls(identity, ("h2",)), **more)
+        return client.Http2.dial(self.port(instance), self.tls(identity, ("h2",)), **more)
 
     def get(self, target: str, instance: int = 1, headers: client.Headers = ()) -> client.Response:
         """One request on a connection of its own."""
