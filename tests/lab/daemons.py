@@ -110,7 +110,7 @@ class Daemon(Process):
         """Complains when the daemon crashed."""
         if trouble := self.trouble():
             raise LabError(f"{self.name}:\n{trouble}")
-        if self.child and self.child.returncode not in (None, 0):
+        if self.child and self.child.returncode not in (None, 0) and not self.was_killed:
             raise LabError(f"{self.name} ended with status {self.child.returncode}\n"
                            f"{self.explain()}")
 

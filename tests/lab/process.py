@@ -29,6 +29,7 @@ class Process:
         self.cwd = cwd
         self.cpu = cpu
         self.child: subprocess.Popen[bytes] | None = None
+        self.was_killed = False
 
     def start(self) -> "Process":
         argv = self.argv if self.cpu is None else ["taskset", "-c", str(self.cpu), *self.argv]
@@ -36,6 +37,7 @@ class Process:
             self.child = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.cwd,
                 env={**os.environ, **(self.env or {})}, start_new_session=True)
+        self.was_killed = False
         return self
 
     @property
@@ -91,6 +93,7 @@ class Process:
         """The end without manners, helpers of the child included."""
         if self.child is None:
             return
+        self.was_killed = self.was_killed or self.child.poll() is None
         try:
             os.killpg(self.child.pid, signal.SIGKILL)
         except ProcessLookupError:
