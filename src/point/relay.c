@@ -33,7 +33,9 @@ struct relay {
     struct cmg_pool_wait wait;
     unsigned tries;
     int64_t started_us;
-    char id[40], who[160], channel[40];
+    char id[40], channel[40];
+    char identity[200]; /* of the client, in the gateway's words: one connection, one identity */
+    struct cmg_str who;  /* the name in it */
     char why[200]; /* for the access event; "" when all is well */
     struct cmg_str path;
     struct cmg_task bury;
@@ -145,7 +147,7 @@ static void get_connection(struct relay *q)
     q->tries++;
     q->wait.on_ready = on_connection;
     q->wait.arg = q;
-    struct cmg_exchange *out = cmg_pool_request(q->endpoint->pool, cmg_str(q->who), &q->wait);
+    struct cmg_exchange *out = cmg_pool_request(q->endpoint->pool, cmg_str(q->identity), &q->wait);
     if (out)
         send_to(q, out);
 }
@@ -302,6 +304,14 @@ static struct cmg_str internal_target(const struct brief *b, char *room, size_t 
     return (struct cmg_str){ room, prefix + rest.n };
 }
 
+/* certificate; name="PC0001.example"; sha256=... */
+static struct cmg_str name_in(const char *identity)
+{
+    const char *from = strstr(identity, "name=\"");
+    const char *to = from ? strchr(from + 6, '"') : NULL;
+    return to ? (struct cmg_str){ from + 6, (size_t)(to - from - 6) } : CMG_STR("-");
+}
+
 static struct relay *relay_make(const struct brief *b, const struct cmg_head *out)
 {
     struct point *p = b->point;
@@ -311,7 +321,8 @@ static struct relay *relay_make(const struct brief *b, const struct cmg_head *ou
     q->endpoint = endpoint_ref(b->endpoint);
     q->started_us = cmg_clock_us();
     memcpy(q->id, b->id, sizeof(q->id));
-    snprintf(q->who, sizeof(q->who), "%.*s", CMG_ARG(internal(b, CMG_WIRE_IDENTITY)));
+    snprintf(q->identity, sizeof(q->identity), "%.*s", CMG_ARG(internal(b, CMG_WIRE_IDENTITY)));
+    q->who = name_in(q->identity);
     snprintf(q->channel, sizeof(q->channel), "%s", cmg_channel_info(b->channel)->connection_id);
     cmg_head_copy(&q->head, out, q + 1);
     const char *query = memchr(q->head.target.p, '?', q->head.target.n);

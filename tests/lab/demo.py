@@ -264,7 +264,7 @@ class Demo:
                 ("a path that is not published", on(MP, "/AdminService/v1.0/"), 404, True),
                 ("an endpoint that nobody has", on("4711", "/SMS_MP/.sms_aut?MPLIST"), 404, True),
                 ("a path with a trick in it", on(MP, "/SMS_MP/%2e%2e/AdminService/"), 400, True),
-                ("no client certificate", on(MP, "/SMS_MP/.sms_aut?MPLIST"), 401, False),
+                ("no client certificate", on(MP, "/SMS_MP/.sms_aut?MPLIST"), 403, False),
                 ("no token", on(MP, "/SMS_MP/.sms_aut?MPLIST", SERVER), 401, False)):
             self.show.step(what, lambda t=target, s=status, c=certificate: refused(t, s, c),
                            self.logs)
