@@ -207,7 +207,8 @@ static void interim_heads_come_before_the_final_one(void **state)
     assert_true(x->ops->body(x, CMG_STR("ok")));
     x->ops->end(x, NULL, 0);
     until_peer_got(&l->w, &l->p, "\r\n\r\nok");
-    peer_says(&l->p, "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    peer_says(&l->p,
+              "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     until(&l->w, is_idle_again, l);
     assert_int_equal(3, l->h.heads);
     assert_int_equal(100, l->h.statuses[0]);
@@ -549,7 +550,9 @@ static void a_silent_endpoint_times_out(void **state)
 {
     (void)state;
     static const char *const answers[] = {
-        "", "HTTP/1.1 200 O", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc",
+        "",
+        "HTTP/1.1 200 O",
+        "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc",
     };
     for (size_t i = 0; i < CMG_COUNT(answers); i++) {
         struct line *l = line_open();
