@@ -245,13 +245,15 @@ static void on_ping(void *arg, int64_t rtt_us)
 }
 
 /* TLS 1.3 lets a client finish its handshake before the server has looked at its
- * certificate: the alert comes with the first read, when the dial is long over. After the
- * handshake a gateway refuses by cmg_h2conn_refuse. */
+ * certificate: the alert comes with the first read, when the dial is long over. Later a
+ * gateway says so by cmg_h2conn_refuse, which it also uses for other ends: the words decide. */
 static bool is_refusal(const char *detail)
 {
     static const char *const words[] = {
-        CMG_WIRE_NOT_ADMITTED, "INADEQUATE_SECURITY",                  /* GOAWAY */
-        "our certificate",     "client certificate",  "our signature", /* cmg_tls_reason */
+        CMG_WIRE_NOT_ADMITTED, /* the rest is cmg_tls_reason's */
+        "our certificate",
+        "client certificate",
+        "our signature",
     };
     for (size_t i = 0; i < CMG_COUNT(words); i++)
         if (strstr(detail, words[i]))

@@ -254,5 +254,7 @@ void cmg_logsink_close(void)
 {
     flush_lines();
     drain();
+    sink.n = 0;
+    sink.dropped = 0;
     cmg_log_to(NULL, CMG_DEBUG);
 }

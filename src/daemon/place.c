@@ -128,12 +128,18 @@ static size_t distance(const char *a, const char *b)
     return row[n];
 }
 
+/* Its beginning will do for a word. */
+static bool begins(const char *word, const char *with)
+{
+    return strlen(with) >= 3 && !strncasecmp(word, with, strlen(with));
+}
+
 const char *cmg_nearest(const char *word, const char *const *words)
 {
     const char *best = NULL;
     size_t n = strlen(word), bound = n / 3 + 2;
     for (; n && n <= WORD_MAX && *words; words++) {
-        size_t d = strlen(*words) <= WORD_MAX ? distance(word, *words) : bound;
+        size_t d = strlen(*words) > WORD_MAX ? bound : begins(*words, word) ? 1 : distance(word, *words);
         if (d < bound) {
             bound = d;
             best = *words;

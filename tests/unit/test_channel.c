@@ -729,6 +729,17 @@ static void an_open_channel_can_be_refused_too(void **state)
     end();
 }
 
+static void a_gateway_that_gives_up_on_us_is_no_refusal(void **state)
+{
+    (void)state;
+    start();
+    cmg_h2conn_refuse(world.gateway, "no greeting in time");
+    RUN_UNTIL(is_closed);
+    assert_int_equal(CMG_EIO, world.why.code);
+    assert_non_null(strstr(world.why.text, "no greeting in time"));
+    end();
+}
+
 static void a_gateway_that_vanishes_is_an_error(void **state)
 {
     (void)state;
@@ -807,6 +818,7 @@ int main(void)
         cmocka_unit_test(draining_a_channel_that_never_opened_closes_it),
         cmocka_unit_test(a_refusal_by_the_gateway_is_told_apart),
         cmocka_unit_test(an_open_channel_can_be_refused_too),
+        cmocka_unit_test(a_gateway_that_gives_up_on_us_is_no_refusal),
         cmocka_unit_test(a_gateway_that_vanishes_is_an_error),
         cmocka_unit_test(a_gateway_that_drains_is_told),
         cmocka_unit_test(closing_cuts_and_is_told),
