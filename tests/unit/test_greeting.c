@@ -78,7 +78,6 @@ static void a_name_that_is_no_utf8_is_still_written_as_json(void **state)
     cmg_greeting_clear(&got);
 }
 
-/* clang-format off */
 static const struct {
     const char *says;
     const char *json;
@@ -86,7 +85,11 @@ static const struct {
 } cases[] = {
     { "no endpoints", WITH("[]"), NULL },
     { "one endpoint", WITH("[" ENDPOINT("8") "]"), NULL },
-    { "unknown members are passed over", "{\"x\":[{}]," "\"name\":\"n\",\"site\":\"P01\",\"version\":\"1\",\"connection_id\":\"" GUID "\",\"endpoints\":[]}", NULL },
+    { "unknown members are passed over",
+      "{\"x\":[{}],"
+      "\"name\":\"n\",\"site\":\"P01\",\"version\":\"1\",\"connection_id\":\"" GUID
+      "\",\"endpoints\":[]}",
+      NULL },
     { "nothing", "", "JSON" },
     { "no JSON", "hello", "JSON" },
     { "an array", "[]", "JSON" },
@@ -94,41 +97,95 @@ static const struct {
     { "null", "null", "JSON" },
     { "an empty object", "{}", "name" },
     { "bytes behind the object", WITH("[]") "x", "JSON" },
-    { "a member twice", "{\"name\":\"a\",\"name\":\"n\",\"site\":\"P01\",\"version\":\"1\",\"connection_id\":\"" GUID "\",\"endpoints\":[]}", "JSON" },
-    { "a NUL in text", GREETING("\"a\\u0000b\"", "\"P01\"", "\"1\"", "\"" GUID "\"", "[]"), "JSON" },
-    { "bytes that are no UTF-8", GREETING("\"\xff\"", "\"P01\"", "\"1\"", "\"" GUID "\"", "[]"), "JSON" },
+    { "a member twice",
+      "{\"name\":\"a\",\"name\":\"n\",\"site\":\"P01\",\"version\":\"1\",\"connection_id\":\"" GUID
+      "\",\"endpoints\":[]}",
+      "JSON" },
+    { "a NUL in text", GREETING("\"a\\u0000b\"", "\"P01\"", "\"1\"", "\"" GUID "\"", "[]"),
+      "JSON" },
+    { "bytes that are no UTF-8", GREETING("\"\xff\"", "\"P01\"", "\"1\"", "\"" GUID "\"", "[]"),
+      "JSON" },
     { "a name that is a number", GREETING("1", "\"P01\"", "\"1\"", "\"" GUID "\"", "[]"), "name" },
     { "an empty name", GREETING("\"\"", "\"P01\"", "\"1\"", "\"" GUID "\"", "[]"), "name" },
-    { "a name with a line feed", GREETING("\"a\\nb\"", "\"P01\"", "\"1\"", "\"" GUID "\"", "[]"), "name" },
-    { "a name with a tab", GREETING("\"a\\tb\"", "\"P01\"", "\"1\"", "\"" GUID "\"", "[]"), "name" },
+    { "a name with a line feed", GREETING("\"a\\nb\"", "\"P01\"", "\"1\"", "\"" GUID "\"", "[]"),
+      "name" },
+    { "a name with a tab", GREETING("\"a\\tb\"", "\"P01\"", "\"1\"", "\"" GUID "\"", "[]"),
+      "name" },
     { "a site with a blank", GREETING("\"n\"", "\"P 1\"", "\"1\"", "\"" GUID "\"", "[]"), "site" },
-    { "a site of 33 letters", GREETING("\"n\"", "\"012345678901234567890123456789012\"", "\"1\"", "\"" GUID "\"", "[]"), "site" },
+    { "a site of 33 letters",
+      GREETING("\"n\"", "\"012345678901234567890123456789012\"", "\"1\"", "\"" GUID "\"", "[]"),
+      "site" },
     { "a version that is missing", "{\"name\":\"n\",\"site\":\"P01\"}", "version" },
-    { "a version of 65 letters", GREETING("\"n\"", "\"P01\"", "\"01234567890123456789012345678901234567890123456789012345678901234\"", "\"" GUID "\"", "[]"), "version" },
-    { "a connection id that is short", GREETING("\"n\"", "\"P01\"", "\"1\"", "\"0123\"", "[]"), "connection_id" },
-    { "a connection id without hyphens", GREETING("\"n\"", "\"P01\"", "\"1\"", "\"012345678901234567890123456789012345\"", "[]"), "connection_id" },
-    { "a connection id of letters", GREETING("\"n\"", "\"P01\"", "\"1\"", "\"0123456z-89ab-cdef-0123-456789abcdef\"", "[]"), "connection_id" },
+    { "a version of 65 letters",
+      GREETING("\"n\"", "\"P01\"",
+               "\"01234567890123456789012345678901234567890123456789012345678901234\"",
+               "\"" GUID "\"", "[]"),
+      "version" },
+    { "a connection id that is short", GREETING("\"n\"", "\"P01\"", "\"1\"", "\"0123\"", "[]"),
+      "connection_id" },
+    { "a connection id without hyphens",
+      GREETING("\"n\"", "\"P01\"", "\"1\"", "\"012345678901234567890123456789012345\"", "[]"),
+      "connection_id" },
+    { "a connection id of letters",
+      GREETING("\"n\"", "\"P01\"", "\"1\"", "\"0123456z-89ab-cdef-0123-456789abcdef\"", "[]"),
+      "connection_id" },
     { "endpoints that are an object", WITH("{}"), "endpoints" },
-    { "endpoints that are missing", "{\"name\":\"n\",\"site\":\"P01\",\"version\":\"1\",\"connection_id\":\"" GUID "\"}", "endpoints" },
+    { "endpoints that are missing",
+      "{\"name\":\"n\",\"site\":\"P01\",\"version\":\"1\",\"connection_id\":\"" GUID "\"}",
+      "endpoints" },
     { "an endpoint that is text", WITH("[\"a\"]"), "endpoints[0].id" },
     { "an endpoint without id", WITH("[{}]"), "endpoints[0].id" },
     { "an id that is a number", WITH("[{\"id\":8}]"), "endpoints[0].id" },
     { "an id that is bad", WITH("[" ENDPOINT("8") "," ENDPOINT("a/b") "]"), "endpoints[1]" },
-    { "an id twice, in another case", WITH("[" ENDPOINT("a") "," ENDPOINT("A") "]"), "endpoints[1]" },
-    { "a role that nobody knows", WITH("[{\"id\":\"8\",\"role\":\"x\",\"paths\":[],\"max_request_bytes\":1,\"auth\":[]}]"), "endpoints[0].role" },
-    { "paths that are text", WITH("[{\"id\":\"8\",\"role\":\"admin-service\",\"paths\":\"a\",\"max_request_bytes\":1,\"auth\":[]}]"), "endpoints[0].paths" },
-    { "a path that is a number", WITH("[{\"id\":\"8\",\"role\":\"admin-service\",\"paths\":[\"a\",1],\"max_request_bytes\":1,\"auth\":[]}]"), "endpoints[0].paths" },
-    { "a path that is not canonical", WITH("[{\"id\":\"8\",\"role\":\"admin-service\",\"paths\":[\"a/../b\"],\"max_request_bytes\":1,\"auth\":[]}]"), "endpoints[0]" },
-    { "a size that is a fraction", WITH("[{\"id\":\"8\",\"role\":\"admin-service\",\"paths\":[],\"max_request_bytes\":1.5,\"auth\":[]}]"), "endpoints[0].max_request_bytes" },
-    { "a size below zero", WITH("[{\"id\":\"8\",\"role\":\"admin-service\",\"paths\":[],\"max_request_bytes\":-1,\"auth\":[]}]"), "endpoints[0].max_request_bytes" },
-    { "a size past 64 bits", WITH("[{\"id\":\"8\",\"role\":\"admin-service\",\"paths\":[],\"max_request_bytes\":9223372036854775808,\"auth\":[]}]"), "JSON" },
-    { "a size that is missing", WITH("[{\"id\":\"8\",\"role\":\"admin-service\",\"paths\":[],\"auth\":[]}]"), "endpoints[0].max_request_bytes" },
-    { "an authentication nobody knows", WITH("[{\"id\":\"8\",\"role\":\"admin-service\",\"paths\":[],\"max_request_bytes\":1,\"auth\":[\"basic\"]}]"), "endpoints[0].auth" },
-    { "an authentication twice", WITH("[{\"id\":\"8\",\"role\":\"admin-service\",\"paths\":[],\"max_request_bytes\":1,\"auth\":[\"server\",\"server\"]}]"), "endpoints[0].auth" },
-    { "an authentication that is a number", WITH("[{\"id\":\"8\",\"role\":\"admin-service\",\"paths\":[],\"max_request_bytes\":1,\"auth\":[1]}]"), "endpoints[0].auth" },
-    { "an authentication that is text", WITH("[{\"id\":\"8\",\"role\":\"admin-service\",\"paths\":[],\"max_request_bytes\":1,\"auth\":\"server\"}]"), "endpoints[0].auth" },
+    { "an id twice, in another case", WITH("[" ENDPOINT("a") "," ENDPOINT("A") "]"),
+      "endpoints[1]" },
+    { "a role that nobody knows",
+      WITH("[{\"id\":\"8\",\"role\":\"x\",\"paths\":[],\"max_request_bytes\":1,\"auth\":[]}]"),
+      "endpoints[0].role" },
+    { "paths that are text",
+      WITH("[{\"id\":\"8\",\"role\":\"admin-service\",\"paths\":\"a\",\"max_request_bytes\":1,"
+           "\"auth\":[]}]"),
+      "endpoints[0].paths" },
+    { "a path that is a number",
+      WITH("[{\"id\":\"8\",\"role\":\"admin-service\",\"paths\":[\"a\",1],\"max_request_bytes\":1,"
+           "\"auth\":[]}]"),
+      "endpoints[0].paths" },
+    { "a path that is not canonical",
+      WITH("[{\"id\":\"8\",\"role\":\"admin-service\",\"paths\":[\"a/../"
+           "b\"],\"max_request_bytes\":1,\"auth\":[]}]"),
+      "endpoints[0]" },
+    { "a size that is a fraction",
+      WITH("[{\"id\":\"8\",\"role\":\"admin-service\",\"paths\":[],\"max_request_bytes\":1.5,"
+           "\"auth\":[]}]"),
+      "endpoints[0].max_request_bytes" },
+    { "a size below zero",
+      WITH("[{\"id\":\"8\",\"role\":\"admin-service\",\"paths\":[],\"max_request_bytes\":-1,"
+           "\"auth\":[]}]"),
+      "endpoints[0].max_request_bytes" },
+    { "a size past 64 bits",
+      WITH("[{\"id\":\"8\",\"role\":\"admin-service\",\"paths\":[],\"max_request_bytes\":"
+           "9223372036854775808,\"auth\":[]}]"),
+      "JSON" },
+    { "a size that is missing",
+      WITH("[{\"id\":\"8\",\"role\":\"admin-service\",\"paths\":[],\"auth\":[]}]"),
+      "endpoints[0].max_request_bytes" },
+    { "an authentication nobody knows",
+      WITH("[{\"id\":\"8\",\"role\":\"admin-service\",\"paths\":[],\"max_request_bytes\":1,"
+           "\"auth\":[\"basic\"]}]"),
+      "endpoints[0].auth" },
+    { "an authentication twice",
+      WITH("[{\"id\":\"8\",\"role\":\"admin-service\",\"paths\":[],\"max_request_bytes\":1,"
+           "\"auth\":[\"server\",\"server\"]}]"),
+      "endpoints[0].auth" },
+    { "an authentication that is a number",
+      WITH("[{\"id\":\"8\",\"role\":\"admin-service\",\"paths\":[],\"max_request_bytes\":1,"
+           "\"auth\":[1]}]"),
+      "endpoints[0].auth" },
+    { "an authentication that is text",
+      WITH("[{\"id\":\"8\",\"role\":\"admin-service\",\"paths\":[],\"max_request_bytes\":1,"
+           "\"auth\":\"server\"}]"),
+      "endpoints[0].auth" },
 };
-/* clang-format on */
 
 static void a_greeting_is_read_or_refused_by_the_name_of_what_is_wrong(void **state)
 {

@@ -13,7 +13,6 @@
         "" literal, sizeof(literal) - 1 \
     }
 
-/* clang-format off */
 static const struct {
     const char *says;
     struct cmg_str target;
@@ -29,8 +28,12 @@ static const struct {
     { "an encoded blank inside a name", S("/a%20b"), CMG_OK },
     { "an encoded byte above ASCII", S("/caf%C3%A9"), CMG_OK },
     { "a raw byte that is no UTF-8", S("/caf\xe9/\xff"), CMG_OK },
-    { "raw UTF-8 of two, three and four bytes", S("/\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80"), CMG_OK },
-    { "a lead byte that could start an overlong form but does not", S("/\xe0\xa0\x80\xf0\x90\x80\x80\xe0" "b"), CMG_OK },
+    { "raw UTF-8 of two, three and four bytes", S("/\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80"),
+      CMG_OK },
+    { "a lead byte that could start an overlong form but does not",
+      S("/\xe0\xa0\x80\xf0\x90\x80\x80\xe0"
+        "b"),
+      CMG_OK },
     { "an encoded question mark and number sign", S("/a%3Fb%23"), CMG_OK },
     { "a lone encoded percent sign", S("/100%25"), CMG_OK },
     { "an encoded percent sign before what is no escape", S("/100%25/2%25zz%25a"), CMG_OK },
@@ -87,11 +90,17 @@ static const struct {
     { "a raw blank", S("/a b"), CMG_EPROTO },
     { "a fragment", S("/a#b"), CMG_EPROTO },
     { "an overlong dot", S("/%c0%ae%c0%ae/a"), CMG_EPROTO },
-    { "an overlong slash, raw", S("/a\xc0\xaf" "b"), CMG_EPROTO },
+    { "an overlong slash, raw",
+      S("/a\xc0\xaf"
+        "b"),
+      CMG_EPROTO },
     { "an overlong backslash", S("/a%c1%9cb"), CMG_EPROTO },
     { "an overlong slash that a lenient decoder completes", S("/a%c0nb"), CMG_EPROTO },
     { "an overlong slash of three bytes", S("/a%e0%80%afb"), CMG_EPROTO },
-    { "an overlong slash of three bytes, half raw", S("/a\xe0%80\xaf" "b"), CMG_EPROTO },
+    { "an overlong slash of three bytes, half raw",
+      S("/a\xe0%80\xaf"
+        "b"),
+      CMG_EPROTO },
     { "an overlong slash of four bytes", S("/a%f0%80%80%afb"), CMG_EPROTO },
     { "an overlong slash of five bytes", S("/a%f8%80%80%80%afb"), CMG_EPROTO },
     { "an overlong slash of six bytes", S("/a%fc%80%80%80%80%afb"), CMG_EPROTO },
@@ -111,11 +120,15 @@ static const struct {
     const char *path, *query, *id, *rest; /* NULL query: none */
 } readings[] = {
     { "/CCM_Proxy_MutualAuth/72057594037927941/CCM_System/request?a=b", CMG_TREE_MUTUALAUTH,
-      "/CCM_Proxy_MutualAuth/72057594037927941/CCM_System/request", "a=b", "72057594037927941", "/CCM_System/request" },
+      "/CCM_Proxy_MutualAuth/72057594037927941/CCM_System/request", "a=b", "72057594037927941",
+      "/CCM_System/request" },
     { "/ccm_proxy_SERVERAUTH/8/ccm_system_tokenauth/request", CMG_TREE_SERVERAUTH,
-      "/ccm_proxy_SERVERAUTH/8/ccm_system_tokenauth/request", NULL, "8", "/ccm_system_tokenauth/request" },
-    { "/CCM_Proxy_ServerAuth/ServiceMetadata", CMG_TREE_SERVERAUTH, "/CCM_Proxy_ServerAuth/ServiceMetadata", NULL, "ServiceMetadata", "" },
-    { "/CCM_Proxy_ServerAuth/AADAuthInfo?TenantID=1", CMG_TREE_SERVERAUTH, "/CCM_Proxy_ServerAuth/AADAuthInfo", "TenantID=1", "AADAuthInfo", "" },
+      "/ccm_proxy_SERVERAUTH/8/ccm_system_tokenauth/request", NULL, "8",
+      "/ccm_system_tokenauth/request" },
+    { "/CCM_Proxy_ServerAuth/ServiceMetadata", CMG_TREE_SERVERAUTH,
+      "/CCM_Proxy_ServerAuth/ServiceMetadata", NULL, "ServiceMetadata", "" },
+    { "/CCM_Proxy_ServerAuth/AADAuthInfo?TenantID=1", CMG_TREE_SERVERAUTH,
+      "/CCM_Proxy_ServerAuth/AADAuthInfo", "TenantID=1", "AADAuthInfo", "" },
     { "/CCM_Proxy_MutualAuth/8/", CMG_TREE_MUTUALAUTH, "/CCM_Proxy_MutualAuth/8/", NULL, "8", "/" },
     { "/CCM_Proxy_MutualAuth/", CMG_TREE_MUTUALAUTH, "/CCM_Proxy_MutualAuth/", NULL, "", "" },
     { "/CCM_Proxy_MutualAuth", CMG_TREE_MUTUALAUTH, "/CCM_Proxy_MutualAuth", NULL, "", "" },
@@ -125,7 +138,8 @@ static const struct {
     { "/x/CCM_Proxy_MutualAuth/8/a", CMG_TREE_NONE, "/x/CCM_Proxy_MutualAuth/8/a", NULL, "", "" },
     { "/CCM_STS", CMG_TREE_NONE, "/CCM_STS", NULL, "", "" },
     { "/", CMG_TREE_NONE, "/", NULL, "", "" },
-    { "/CCM_Proxy_MutualAuth/8/SMS_MP/.sms_pol?%7B1%7D", CMG_TREE_MUTUALAUTH, "/CCM_Proxy_MutualAuth/8/SMS_MP/.sms_pol", "%7B1%7D", "8", "/SMS_MP/.sms_pol" },
+    { "/CCM_Proxy_MutualAuth/8/SMS_MP/.sms_pol?%7B1%7D", CMG_TREE_MUTUALAUTH,
+      "/CCM_Proxy_MutualAuth/8/SMS_MP/.sms_pol", "%7B1%7D", "8", "/SMS_MP/.sms_pol" },
 };
 
 static const struct {
@@ -149,7 +163,6 @@ static const struct {
     { "", "CCM_System", false },
     { "/anything", "", false },
 };
-/* clang-format on */
 
 static void targets_are_canonical_or_refused(void **state)
 {
