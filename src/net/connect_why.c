@@ -169,11 +169,12 @@ static void explain_tls(struct cmg_connect *c, CURLcode rc, long connect_status)
     }
 }
 
+/* CURLINFO_CONNECT_TIME would count TLS in. */
 static bool connected(CURL *curl)
 {
-    curl_off_t us = 0;
-    curl_easy_getinfo(curl, CURLINFO_CONNECT_TIME_T, &us);
-    return us > 0;
+    long port = 0;
+    curl_easy_getinfo(curl, CURLINFO_LOCAL_PORT, &port);
+    return port > 0;
 }
 
 static void explain_timeout(struct cmg_connect *c, CURL *curl, long connect_status)
