@@ -23,6 +23,13 @@ int64_t cmg_clock_unix(void)
     return (int64_t)time(NULL);
 }
 
+int64_t cmg_clock_unix_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 void cmg_random(void *p, size_t n)
 {
     for (char *at = p; n;) {

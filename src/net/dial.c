@@ -26,7 +26,7 @@
 #include "cmg/net/stream.h"
 #include "cmg/net/tls.h"
 #include "connect.h"
-#include "pool.h"
+#include "workers.h"
 #include "upgrade.h"
 
 enum {
@@ -42,9 +42,9 @@ const char *const cmg_dial_step_names[] = {
 TAILQ_HEAD(dials, cmg_dial);
 
 struct cmg_dialer {
-    struct cmg_loop *loop; /* borrowed */
-    struct cmg_pool *pool; /* owned    */
-    struct dials pooled;   /* attempts that the pool holds */
+    struct cmg_loop *loop;    /* borrowed */
+    struct cmg_workers *pool; /* owned    */
+    struct dials pooled;      /* attempts that the pool holds */
 };
 
 enum state { CONNECTING, SHAKING, ASKING, REPORTING, ABANDONED };
@@ -98,7 +98,7 @@ static void left_pool(struct cmg_dial *d)
 
 static bool take_back(struct cmg_dial *d)
 {
-    if (!d->dialer || !cmg_pool_take_back(d->dialer->pool, &d->job))
+    if (!d->dialer || !cmg_workers_take_back(d->dialer->pool, &d->job))
         return false;
     left_pool(d);
     return true;
@@ -450,7 +450,7 @@ struct cmg_dial *cmg_dial_start(struct cmg_dialer *dialer, const struct cmg_dial
     d->job.done = on_connected;
     d->pooled = true;
     TAILQ_INSERT_TAIL(&dialer->pooled, d, next);
-    cmg_pool_put(dialer->pool, &d->job);
+    cmg_workers_put(dialer->pool, &d->job);
     return d;
 }
 
@@ -478,7 +478,7 @@ struct cmg_dialer *cmg_dialer_new(struct cmg_loop *l, unsigned threads, unsigned
     struct cmg_dialer *d = cmg_alloc(sizeof(*d));
     d->loop = l;
     TAILQ_INIT(&d->pooled);
-    d->pool = cmg_pool_new(l, threads, per_key, IDLE_MS);
+    d->pool = cmg_workers_new(l, threads, per_key, IDLE_MS);
     return d;
 }
 
@@ -487,7 +487,7 @@ void cmg_dialer_free(struct cmg_dialer *d)
     if (!d)
         return;
     struct cmg_dial *dial;
-    cmg_pool_free(d->pool);
+    cmg_workers_free(d->pool);
     while ((dial = TAILQ_FIRST(&d->pooled))) { /* their on_connected is under way */
         TAILQ_REMOVE(&d->pooled, dial, next);
         dial->dialer = NULL;

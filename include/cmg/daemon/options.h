@@ -37,12 +37,14 @@ struct cmg_option {
     size_t offset;             /* of the field                                          */
     const char *def;           /* as an operator would type it; "": unset is fine (NULL,
                                 * or an empty list); NULL: must be set                   */
-    int64_t min, max;          /* inclusive; NUMBER, BYTES, MILLIS; LIST: how many       */
+    int64_t min, max;          /* inclusive; NUMBER, BYTES, MILLIS; LIST: how many items  */
     const char *const *choices; /* CHOICE, NULL-ended                                    */
     enum cmg_opt_reload reload;
     const char *doc; /* one or two sentences, for the sample file and the manual */
-    enum cmg_rc (*check)(const char *value, struct cmg_err *err); /* may be NULL; of each item
-                                                                   * of a LIST */
+    /* May be NULL. Of each item of a LIST. err says what is wrong and what is allowed; the
+     * loader adds file, line, section, key and value. */
+    enum cmg_rc (*check)(const char *value, struct cmg_err *err);
+    const char *example; /* value in the sample file; NULL: the default */
 };
 
 struct cmg_section {
@@ -62,7 +64,8 @@ struct cmg_config {
     const struct cmg_section *sections; /* ended by a zeroed one */
     size_t size;                        /* bytes of the conf struct */
     /* After every option is set: what no single option can know ("https needs a certificate").
-     * May be NULL. err names section and key. */
+     * May be NULL. err is "[section label] key: what" or "[section label] key = value: what";
+     * the loader finds the line. */
     enum cmg_rc (*check)(const void *conf, struct cmg_err *err);
 };
 

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "cmg/base/log.h"
+#include "cmg/daemon/logsink.h"
 #include "cmg/daemon/options.h"
 
 struct cmg_loop;
@@ -29,16 +30,6 @@ struct cmg_service {
      * ends the process. */
     void (*drain)(void *daemon, void (*done)(void *arg), void *arg);
     void (*free)(void *daemon);
-};
-
-enum cmg_log_target { CMG_LOG_AUTO, CMG_LOG_JOURNAL, CMG_LOG_STDERR };
-enum cmg_log_format { CMG_LOG_TEXT, CMG_LOG_JSON };
-
-struct cmg_log_conf {
-    int target; /* enum cmg_log_target */
-    int format; /* enum cmg_log_format */
-    int level;  /* 0 error, 1 warn, 2 notice, 3 info, 4 debug */
-    bool access; /* one event per request */
 };
 
 /* The rows of a [log] section whose fields lie in member `field` of struct `conf`. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "pool.h"
+#include "workers.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -16,7 +16,7 @@
 enum life { NONE, ALIVE, ENDED }; /* ENDED: to be joined */
 
 struct worker {
-    struct cmg_pool *pool; /* borrowed */
+    struct cmg_workers *pool; /* borrowed */
     pthread_t thread;
     enum life life;
     struct cmg_job *job; /* being run; borrowed */
@@ -24,7 +24,7 @@ struct worker {
 
 TAILQ_HEAD(jobs, cmg_job);
 
-struct cmg_pool {
+struct cmg_workers {
     struct cmg_loop *loop; /* borrowed */
     unsigned size, per_key, idle_ms;
     pthread_mutex_t lock; /* guards all below */
@@ -36,7 +36,7 @@ struct cmg_pool {
     struct worker workers[]; /* `size` of them */
 };
 
-static bool has_room(const struct cmg_pool *p, const char *key)
+static bool has_room(const struct cmg_workers *p, const char *key)
 {
     unsigned n = 0;
     for (unsigned i = 0; i < p->size; i++)
@@ -45,7 +45,7 @@ static bool has_room(const struct cmg_pool *p, const char *key)
     return !p->per_key || n < p->per_key;
 }
 
-static struct cmg_job *next_job(struct cmg_pool *p)
+static struct cmg_job *next_job(struct cmg_workers *p)
 {
     struct cmg_job *j;
     TAILQ_FOREACH(j, &p->queue, next)
@@ -65,7 +65,7 @@ static void on_done(void *arg)
 
 static void run_job(struct worker *w, struct cmg_job *j)
 {
-    struct cmg_pool *p = w->pool;
+    struct cmg_workers *p = w->pool;
     w->job = j;
     pthread_mutex_unlock(&p->lock);
     j->run(j);
@@ -89,7 +89,7 @@ static struct timespec after_ms(unsigned ms)
 }
 
 /* False: nobody called in time. */
-static bool wait_for_call(struct cmg_pool *p)
+static bool wait_for_call(struct cmg_workers *p)
 {
     struct timespec until = after_ms(p->idle_ms);
     int rc = 0;
@@ -107,7 +107,7 @@ static bool wait_for_call(struct cmg_pool *p)
 static void *work(void *arg)
 {
     struct worker *w = arg;
-    struct cmg_pool *p = w->pool;
+    struct cmg_workers *p = w->pool;
     struct cmg_job *j;
 
     pthread_mutex_lock(&p->lock);
@@ -139,7 +139,7 @@ static int start_thread(struct worker *w)
     return rc;
 }
 
-static void start_worker(struct cmg_pool *p)
+static void start_worker(struct cmg_workers *p)
 {
     for (unsigned i = 0; i < p->size; i++) {
         struct worker *w = &p->workers[i];
@@ -156,7 +156,7 @@ static void start_worker(struct cmg_pool *p)
     }
 }
 
-void cmg_pool_put(struct cmg_pool *p, struct cmg_job *j)
+void cmg_workers_put(struct cmg_workers *p, struct cmg_job *j)
 {
     pthread_mutex_lock(&p->lock);
     TAILQ_INSERT_TAIL(&p->queue, j, next);
@@ -173,7 +173,7 @@ void cmg_pool_put(struct cmg_pool *p, struct cmg_job *j)
     pthread_mutex_unlock(&p->lock);
 }
 
-bool cmg_pool_take_back(struct cmg_pool *p, struct cmg_job *j)
+bool cmg_workers_take_back(struct cmg_workers *p, struct cmg_job *j)
 {
     pthread_mutex_lock(&p->lock);
     bool was_queued = j->queued;
@@ -185,7 +185,7 @@ bool cmg_pool_take_back(struct cmg_pool *p, struct cmg_job *j)
     return was_queued;
 }
 
-unsigned cmg_pool_threads(struct cmg_pool *p)
+unsigned cmg_workers_alive(struct cmg_workers *p)
 {
     unsigned n = 0;
     pthread_mutex_lock(&p->lock);
@@ -195,10 +195,10 @@ unsigned cmg_pool_threads(struct cmg_pool *p)
     return n;
 }
 
-struct cmg_pool *cmg_pool_new(struct cmg_loop *l, unsigned threads, unsigned per_key,
-                              unsigned idle_ms)
+struct cmg_workers *cmg_workers_new(struct cmg_loop *l, unsigned threads, unsigned per_key,
+                                    unsigned idle_ms)
 {
-    struct cmg_pool *p = cmg_alloc(sizeof(*p) + threads * sizeof(p->workers[0]));
+    struct cmg_workers *p = cmg_alloc(sizeof(*p) + threads * sizeof(p->workers[0]));
     pthread_condattr_t monotonic;
 
     p->loop = l;
@@ -216,7 +216,7 @@ struct cmg_pool *cmg_pool_new(struct cmg_loop *l, unsigned threads, unsigned per
     return p;
 }
 
-static void stop(struct cmg_pool *p)
+static void stop(struct cmg_workers *p)
 {
     struct cmg_job *j;
     pthread_mutex_lock(&p->lock);
@@ -233,7 +233,7 @@ static void stop(struct cmg_pool *p)
     pthread_mutex_unlock(&p->lock);
 }
 
-static bool was_started(struct cmg_pool *p, const struct worker *w)
+static bool was_started(struct cmg_workers *p, const struct worker *w)
 {
     pthread_mutex_lock(&p->lock);
     bool started = w->life != NONE;
@@ -241,7 +241,7 @@ static bool was_started(struct cmg_pool *p, const struct worker *w)
     return started;
 }
 
-void cmg_pool_free(struct cmg_pool *p)
+void cmg_workers_free(struct cmg_workers *p)
 {
     if (!p)
         return;
