@@ -27,7 +27,7 @@
 #include "cmg/net/stream.h"
 #include "cmg/net/tls.h"
 #include "fake_proxy.h"
-#include "net/pool.h"
+#include "net/workers.h"
 
 enum { TOO_LONG_MS = 20000, MANY = 8 };
 
@@ -1110,7 +1110,7 @@ static void many_attempts_all_end_well(void **state)
     }
 }
 
-/* ---- the pool alone ---- */
+/* ---- the workers alone ---- */
 
 struct errand {
     struct cmg_job job;
@@ -1139,7 +1139,7 @@ static void idle_threads_end(void **state)
 {
     (void)state;
     enum { N = 16 };
-    struct cmg_pool *p = cmg_pool_new(w.loop, 4, 0, 20);
+    struct cmg_workers *p = cmg_workers_new(w.loop, 4, 0, 20);
     struct errand e[N] = { 0 };
     unsigned done = 0;
     for (int round = 0; round < 2; round++) {
@@ -1150,17 +1150,17 @@ static void idle_threads_end(void **state)
             e[i].job.run = run_errand;
             e[i].job.done = errand_done;
             e[i].done = &done;
-            cmg_pool_put(p, &e[i].job);
+            cmg_workers_put(p, &e[i].job);
         }
-        assert_true(cmg_pool_threads(p) >= 1 && cmg_pool_threads(p) <= 4);
+        assert_true(cmg_workers_alive(p) >= 1 && cmg_workers_alive(p) <= 4);
         UNTIL(done == N);
         struct cmg_timer *t = NULL;
         t = cmg_timer_new(w.loop, look_again, &t);
         cmg_timer_set(t, 5);
-        UNTIL(cmg_pool_threads(p) == 0);
+        UNTIL(cmg_workers_alive(p) == 0);
         cmg_timer_free(t);
     }
-    cmg_pool_free(p);
+    cmg_workers_free(p);
 }
 
 #define WORLD(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
