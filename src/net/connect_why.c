@@ -89,10 +89,12 @@ static void explain_407(struct cmg_connect *c, CURL *curl)
 static const char *meaning(long status)
 {
     switch (status) {
-    case 401:
+    case 401: /* tinyproxy, for a wrong password */
+        return "check proxy.user and proxy.password-file";
     case 403:
         return "its policy does not allow that host or port";
     case 404:
+    case 500: /* squid, when DNS does not know the name */
     case 502:
     case 503:
         return "it cannot resolve or reach that host";
