@@ -310,7 +310,7 @@ static CURLcode set_callbacks(CURL *curl, struct cmg_connect *c)
         rc = curl_easy_setopt(curl, CURLOPT_SSL_CTX_FUNCTION, on_context);
     if (rc == CURLE_OK)
         rc = curl_easy_setopt(curl, CURLOPT_SSL_CTX_DATA, c);
-    return rc == CURLE_OK && c->share ? curl_easy_setopt(curl, CURLOPT_SHARE, c->share) : rc;
+    return rc;
 }
 
 /* The connection outlives this struct: nothing of it may be called any more. */

@@ -23,7 +23,6 @@ struct cmg_connect {
     char *ca_file, *certificate, *key_file;
     char *proxy_url, *proxy_user, *proxy_password_file, *proxy_ca_file, *no_proxy;
     enum cmg_proxy_auth proxy_auth;
-    CURLSH *share; /* borrowed; may be NULL */
     unsigned timeout_ms;
     int64_t deadline_ms;      /* by cmg_clock_ms */
     const atomic_bool *hurry; /* borrowed; true: give up */

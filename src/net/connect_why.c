@@ -89,10 +89,12 @@ static void explain_407(struct cmg_connect *c, CURL *curl)
 static const char *meaning(long status)
 {
     switch (status) {
-    case 401:
+    case 401: /* tinyproxy, for a wrong password */
+        return "check proxy.user and proxy.password-file";
     case 403:
         return "its policy does not allow that host or port";
     case 404:
+    case 500: /* squid, when DNS does not know the name */
     case 502:
     case 503:
         return "it cannot resolve or reach that host";
@@ -169,11 +171,12 @@ static void explain_tls(struct cmg_connect *c, CURLcode rc, long connect_status)
     }
 }
 
+/* CURLINFO_CONNECT_TIME would count TLS in. */
 static bool connected(CURL *curl)
 {
-    curl_off_t us = 0;
-    curl_easy_getinfo(curl, CURLINFO_CONNECT_TIME_T, &us);
-    return us > 0;
+    long port = 0;
+    curl_easy_getinfo(curl, CURLINFO_LOCAL_PORT, &port);
+    return port > 0;
 }
 
 static void explain_timeout(struct cmg_connect *c, CURL *curl, long connect_status)

@@ -128,7 +128,7 @@ static void vanish(struct cmg_stream *s, enum cmg_close_reason why, const char *
     if (s->state == GONE)
         return;
     s->why = why;
-    if (detail != s->detail)
+    if (detail != s->detail) /* printing a buffer into itself empties it */
         snprintf(s->detail, sizeof(s->detail), "%s", detail ? detail : "");
     enter(s, GONE);
 }

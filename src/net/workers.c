@@ -151,7 +151,7 @@ static void start_worker(struct cmg_workers *p)
         if (rc == 0)
             w->life = ALIVE;
         else
-            log_error("pool.no_thread", KV("why", strerror(rc)));
+            log_error("workers.no_thread", KV("why", strerror(rc)));
         return;
     }
 }

@@ -24,7 +24,7 @@ struct cmg_job {
 
 /* At most `threads` threads, and `per_key` jobs of one key at a time (0: any). */
 struct cmg_workers *cmg_workers_new(struct cmg_loop *l, unsigned threads, unsigned per_key,
-                              unsigned idle_ms);
+                                    unsigned idle_ms);
 
 /* Hurries the running jobs and waits for them; those queued are done without being run. */
 void cmg_workers_free(struct cmg_workers *p);
