@@ -239,7 +239,7 @@ static enum cmg_rc set_list(const struct cmg_option *o, const char *value, void 
 
 static bool may_be_empty(const struct cmg_option *o)
 {
-    return o->def && !*o->def;
+    return o->type == CMG_OPT_LIST ? o->min == 0 : o->def && !*o->def;
 }
 
 enum cmg_rc cmg_option_set(const struct cmg_option *o, const char *dir, const char *value,

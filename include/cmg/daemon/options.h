@@ -20,7 +20,7 @@
 
 enum cmg_opt_type {
     CMG_OPT_TEXT,   /* char *                                                        */
-    CMG_OPT_LIST,   /* char **, NULL-ended; comma-separated in the file               */
+    CMG_OPT_LIST,   /* char **, never NULL, NULL-ended; comma-separated in the file   */
     CMG_OPT_NUMBER, /* int64_t                                                       */
     CMG_OPT_BYTES,  /* int64_t; "64K", "32M", "4G", "512"                             */
     CMG_OPT_MILLIS, /* int64_t, milliseconds; "250ms", "30s", "15m", "2h"             */
