@@ -112,8 +112,8 @@ static enum cmg_rc judge_section(const struct load *l, const struct cmg_section 
     for (const struct block *b = l->blocks; b < l->blocks + l->nblocks; b++) {
         if (b->section != s)
             continue;
-        if (!s->named || cmg_str_ieq(cmg_str(label_of(s, l->conf, b->element)),
-                                     cmg_str(place->label)))
+        if (!s->named ||
+            cmg_str_ieq(cmg_str(label_of(s, l->conf, b->element)), cmg_str(place->label)))
             return cmg_place_fail(place, l->err, "this section is there already, on line %u",
                                   b->line);
     }
@@ -241,8 +241,9 @@ static enum cmg_rc complete_all(const struct load *l)
         const struct block absent = { .section = s };
         enum cmg_rc rc = CMG_OK;
         if (s->named && count_of(s, l->conf) < s->min)
-            rc = cmg_place_fail(&place, l->err, "is missing; at least %u must be there, as in [%s %s]",
-                                s->min, s->name, s->example);
+            rc = cmg_place_fail(&place, l->err,
+                                "is missing; at least %u must be there, as in [%s %s]", s->min,
+                                s->name, s->example);
         else if (!s->named && !present(l, s))
             rc = complete(l, &absent);
         if (rc != CMG_OK)

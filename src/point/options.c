@@ -16,13 +16,15 @@
 #define MINUTE (60 * SECOND)
 #define HOUR (60 * MINUTE)
 
-static const char *const proxy_auths[] = {
-    [CMG_PROXY_AUTH_ANY] = "any",       [CMG_PROXY_AUTH_BASIC] = "basic",
-    [CMG_PROXY_AUTH_DIGEST] = "digest", [CMG_PROXY_AUTH_NTLM] = "ntlm",
-    [CMG_PROXY_AUTH_NEGOTIATE] = "negotiate", NULL
+static const char *const proxy_auths[] = { [CMG_PROXY_AUTH_ANY] = "any",
+                                           [CMG_PROXY_AUTH_BASIC] = "basic",
+                                           [CMG_PROXY_AUTH_DIGEST] = "digest",
+                                           [CMG_PROXY_AUTH_NTLM] = "ntlm",
+                                           [CMG_PROXY_AUTH_NEGOTIATE] = "negotiate",
+                                           NULL };
+static const char *const connections[] = {
+    [POINT_POOLED] = "pooled", [POINT_PRIVATE] = "private", NULL
 };
-static const char *const connections[] = { [POINT_POOLED] = "pooled",
-                                           [POINT_PRIVATE] = "private", NULL };
 
 /* clang-format off */
 static const struct cmg_option point_options[] = {

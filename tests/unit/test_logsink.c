@@ -90,9 +90,9 @@ static void lines_leave_together_when_flushed(void **state)
     log_debug("not.wanted", KV("n", 1));
     assert_string_equal("", arrived());
     cmg_log_flush();
-    assert_true(matches(arrived(), "^" STAMP " info channel\\.open instance=3 "
-                                   "why=\"a \\\\\"b\\\\\"\\\\x0a\"\n" STAMP
-                                   " error x\\.failed n=-1\n$"));
+    assert_true(matches(arrived(),
+                        "^" STAMP " info channel\\.open instance=3 "
+                        "why=\"a \\\\\"b\\\\\"\\\\x0a\"\n" STAMP " error x\\.failed n=-1\n$"));
 }
 
 static void the_stamp_is_now(void **state)
@@ -135,7 +135,8 @@ static int log_until_dropped(void)
 {
     int n = 0;
     for (; n < 20000; n++) {
-        log_info("access", KV("n", n), KV("path", "/CCM_Proxy_MutualAuth/72057594037927941/SMS_MP"));
+        log_info("access", KV("n", n),
+                 KV("path", "/CCM_Proxy_MutualAuth/72057594037927941/SMS_MP"));
         cmg_log_flush();
     }
     return n;
@@ -230,7 +231,8 @@ static void json_that_does_not_fit_is_cut_between_members(void **state)
     memset(big, '\x01', sizeof(big) - 1);
     big[sizeof(big) - 1] = '\0';
     for (size_t size = 256; size < sizeof(out); size += 7) {
-        const struct cmg_kv kv[] = { KV("a", 1), KV("big", big), KV("half", big + 1700), KV("z", 2) };
+        const struct cmg_kv kv[] = { KV("a", 1), KV("big", big), KV("half", big + 1700),
+                                     KV("z", 2) };
         size_t n = cmg_log_json(out, size, "2026-11-22T04:16:06.123Z", "info", "x", kv, 4);
         assert_true(n < size && n == strlen(out));
         json_t *o = json_loads(out, JSON_REJECT_DUPLICATES, NULL);
@@ -284,7 +286,8 @@ static void an_access_line_costs(void **state)
         open_sink(CMG_LOG_STDERR, format);
         int64_t began = cmg_clock_us();
         for (int i = 0; i < LINES; i++)
-            log_info("access", KV("request", i), KV("who", "GUID:6f1c2b7e-9a4d"), KV("method", "POST"),
+            log_info("access", KV("request", i), KV("who", "GUID:6f1c2b7e-9a4d"),
+                     KV("method", "POST"),
                      KV("path", "/CCM_Proxy_MutualAuth/72057594037927941/CCM_System/request"),
                      KV("status", 200), KV("in", 4711), KV("out", 512), KV("ms", 12));
         int64_t us = cmg_clock_us() - began;

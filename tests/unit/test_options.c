@@ -184,8 +184,9 @@ static void what_is_printed_loads_again_to_the_same(void **state)
 {
     (void)state;
     write_file("f.pem", "");
-    struct conf *a = loaded("[main]\nfile = f.pem\nempty=a,b\n[more]\nbytes = 1025\nmillis=61001ms\n"
-                            "[thing z]\ntext = x  y\n[thing a]\ntext = =\n");
+    struct conf *a =
+        loaded("[main]\nfile = f.pem\nempty=a,b\n[more]\nbytes = 1025\nmillis=61001ms\n"
+               "[thing z]\ntext = x  y\n[thing a]\ntext = =\n");
     char *first = printed(&config, a);
     struct conf *b = loaded(first);
     char *second = printed(&config, b);
@@ -275,7 +276,8 @@ static void what_needs_a_restart_is_named(void **state)
     check_live("[main]\nunset = x\n", "", "main.unset");
     check_live("[thing a]\ntext=1\n", "[thing a]\ntext=1\nnumber=5\n", "");
     check_live("[thing a]\ntext=1\n", "[thing a]\ntext=2\n", "thing a.text");
-    check_live("[thing a]\ntext=1\n[thing b]\ntext=2\n", "[thing b]\ntext=2\n[thing a]\ntext=1\n", "");
+    check_live("[thing a]\ntext=1\n[thing b]\ntext=2\n", "[thing b]\ntext=2\n[thing a]\ntext=1\n",
+               "");
     check_live("[thing a]\ntext=1\n", "[thing b]\ntext=1\n", "thing a, thing b");
 }
 
