@@ -40,11 +40,12 @@ char *cmg_buf_reserve(struct cmg_buf *b, size_t n)
 
 enum cmg_rc cmg_buf_put(struct cmg_buf *b, struct cmg_str bytes)
 {
+    if (!bytes.n)
+        return CMG_OK; /* also where there is no memory to point to yet */
     char *to = cmg_buf_reserve(b, bytes.n);
     if (!to)
         return CMG_ETOOBIG;
-    if (bytes.n)
-        memcpy(to, bytes.p, bytes.n);
+    memcpy(to, bytes.p, bytes.n);
     b->n += bytes.n;
     return CMG_OK;
 }

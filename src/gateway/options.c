@@ -98,6 +98,13 @@ static const struct cmg_option clients_options[] = {
     { "response-timeout", CMG_MILLIS(gateway_conf, clients.response_ms),
       .def = "20m", .min = SECOND, .max = 24 * HOUR, .reload = CMG_LIVE,
       .doc = "Longest silence of the connection point, before and in a response." },
+    { "hold-timeout", CMG_MILLIS(gateway_conf, clients.hold_ms),
+      .def = "5s", .min = 0, .max = 5 * MINUTE, .reload = CMG_LIVE,
+      .doc = "How long a request for a published endpoint waits while no channel to it is up, "
+             "before it is answered 503." },
+    { "hold-max", CMG_NUMBER(gateway_conf, clients.hold_max),
+      .def = "1000", .min = 0, .max = 100000, .reload = CMG_LIVE,
+      .doc = "How many requests may wait so at one time." },
     { "memory", CMG_BYTES(gateway_conf, clients.memory),
       .def = "1G", .min = M, .max = 64 * G, .reload = CMG_LIVE,
       .doc = "Ceiling of what is held in memory for all clients together." },

@@ -23,23 +23,24 @@ struct gateway_endpoint_conf { /* [endpoint LABEL]: published by peers that send
 };
 
 struct gateway_conf {
-    struct { /* [gateway] */
-        char *name; /* service name */
+    struct {                         /* [gateway] */
+        char *name;                  /* service name */
         int64_t instance, instances; /* 1-based */
         char *certificate, *key;
-        char **listen; /* addresses */
+        char **listen;                                 /* addresses */
         int64_t client_port, tcp_tls_port, https_port; /* 443; 10140, 10124 of the first instance */
         int64_t drain_ms;
     } gateway;
-    struct { /* [clients] */
+    struct {           /* [clients] */
         char *ca_file; /* roots and intermediates of client certificates */
         int64_t max, max_per_address, rate_per_address;
         int64_t handshake_ms, head_ms, idle_ms, stall_ms;
         int64_t head_bytes, max_streams, stream_window;
-        int64_t response_ms; /* silence of the connection point */
+        int64_t response_ms;       /* silence of the connection point */
+        int64_t hold_ms, hold_max; /* a request waits for a channel: how long, how many */
         int64_t memory;
     } clients;
-    struct { /* [channel] */
+    struct {           /* [channel] */
         char *ca_file; /* that connection points' certificates chain to */
         int64_t handshake_ms, greeting_ms, keepalive_ms, deadline_ms;
         int64_t max_requests, stream_window, memory;

@@ -78,24 +78,25 @@ static enum cmg_rc check_dates(const X509 *leaf, const char *path, struct cmg_er
     return CMG_OK;
 }
 
-static enum cmg_rc check_pair(STACK_OF(X509) *certs, EVP_PKEY *key, const struct cmg_tls_conf *conf,
-                              struct cmg_err *err)
+static enum cmg_rc check_pair(STACK_OF(X509) * certs, EVP_PKEY *key,
+                              const struct cmg_tls_conf *conf, struct cmg_err *err)
 {
     enum cmg_rc rc = CMG_OK;
     if (X509_check_private_key(sk_X509_value(certs, 0), key) != 1) {
         bool later = false;
         for (int i = 1; i < sk_X509_num(certs); i++)
             later = later || X509_check_private_key(sk_X509_value(certs, i), key) == 1;
-        rc = cmg_fail(err, CMG_ECONF,
-                      later ? "key %s belongs to a later certificate of %s: the leaf must come first"
-                            : "key %s does not belong to certificate %s",
-                      conf->key, conf->certificate);
+        rc =
+            cmg_fail(err, CMG_ECONF,
+                     later ? "key %s belongs to a later certificate of %s: the leaf must come first"
+                           : "key %s does not belong to certificate %s",
+                     conf->key, conf->certificate);
     }
     ERR_clear_error();
     return rc;
 }
 
-static enum cmg_rc install(SSL_CTX *ctx, STACK_OF(X509) *certs, EVP_PKEY *key, const char *path,
+static enum cmg_rc install(SSL_CTX *ctx, STACK_OF(X509) * certs, EVP_PKEY *key, const char *path,
                            struct cmg_err *err)
 {
     bool ok = SSL_CTX_use_certificate(ctx, sk_X509_value(certs, 0)) == 1 &&

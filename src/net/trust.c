@@ -24,7 +24,7 @@ static bool only_the_end(void)
     return ERR_GET_LIB(e) == ERR_LIB_PEM && ERR_GET_REASON(e) == PEM_R_NO_START_LINE;
 }
 
-static enum cmg_rc read_pem(BIO *bio, STACK_OF(X509) *certs, const char *path, struct cmg_err *err)
+static enum cmg_rc read_pem(BIO *bio, STACK_OF(X509) * certs, const char *path, struct cmg_err *err)
 {
     X509 *x;
     ERR_clear_error();
@@ -41,7 +41,7 @@ static enum cmg_rc read_pem(BIO *bio, STACK_OF(X509) *certs, const char *path, s
     return CMG_OK;
 }
 
-STACK_OF(X509) *cmg_trust_read(const char *path, struct cmg_err *err)
+STACK_OF(X509) * cmg_trust_read(const char *path, struct cmg_err *err)
 {
     size_t n = 0;
     char *text = cmg_file_read(path, CMG_FILE_PUBLIC, MAX_FILE, &n, err);

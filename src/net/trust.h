@@ -11,12 +11,12 @@
 
 struct cmg_trust {
     atomic_uint refs;
-    X509_STORE *store;     /* owned; all of certs */
-    STACK_OF(X509) *certs; /* owned; in the order of the file */
-    char *path;            /* owned; for messages */
+    X509_STORE *store;      /* owned; all of certs */
+    STACK_OF(X509) * certs; /* owned; in the order of the file */
+    char *path;             /* owned; for messages */
 };
 
 /* All certificates of a PEM file, at least one, in order. NULL with err. */
-STACK_OF(X509) *cmg_trust_read(const char *path, struct cmg_err *err);
+STACK_OF(X509) * cmg_trust_read(const char *path, struct cmg_err *err);
 
 #endif

@@ -172,7 +172,10 @@ static enum cmg_rc wrong_name(X509_STORE_CTX *c, const X509 *leaf, struct cmg_er
 
     cmg_verdict_names(leaf, names, sizeof(names));
     enum cmg_rc rc = cmg_fail(err, CMG_EDENIED, "certificate is not for %.80s (it names %s)",
-                              host ? host : ip ? ip : "this peer", names);
+                              host ? host
+                              : ip ? ip
+                                   : "this peer",
+                              names);
     OPENSSL_free(ip);
     return rc;
 }
@@ -304,6 +307,7 @@ bool cmg_verdict_alert(int alert, char *out, size_t size)
             snprintf(out, size, "%s", known[i].words);
             return known[i].certificate;
         }
-    snprintf(out, size, "the peer sent TLS alert %d (%s)", alert, SSL_alert_desc_string_long(alert));
+    snprintf(out, size, "the peer sent TLS alert %d (%s)", alert,
+             SSL_alert_desc_string_long(alert));
     return false;
 }

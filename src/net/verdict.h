@@ -16,6 +16,7 @@ struct cmg_verdict {
     bool refused;       /* somebody's certificate was judged and found wanting */
     struct cmg_err why; /* text empty: nothing was said yet                    */
     char names[128];    /* of the last certificate seen: "a, b"                */
+    char file[96];      /* contexts that libcurl makes: what they trust        */
 };
 
 struct cmg_verdict *cmg_verdict_new(void);

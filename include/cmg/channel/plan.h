@@ -13,7 +13,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { CMG_INSTANCES_MAX = 16 };
+enum {
+    CMG_INSTANCES_MAX = 16,
+    CMG_ROADS = 2,
+    CMG_PLAN_PROVED_MS = 3000, /* a channel that was open for so long has proved itself */
+    CMG_PLAN_WAIT_MIN_MS = 50  /* no wait is shorter, but for the retries at once       */
+};
 
 enum cmg_road { CMG_ROAD_TCP_TLS, CMG_ROAD_HTTPS };
 extern const char *const cmg_road_names[]; /* "tcp-tls", "https", NULL */
@@ -37,13 +42,16 @@ struct cmg_plan_conf {
     int64_t probe_ms;             /* on HTTPS: how often to look for TCP-TLS; 0 = never */
 };
 
-struct cmg_plan { /* plain value: copy it, print it    */
+struct cmg_plan { /* plain value: copy it, print it              */
     struct cmg_plan_conf conf;
     enum cmg_road road;
-    unsigned failures; /* in a row, on this road          */
+    unsigned failures; /* in a row, on this road                   */
+    unsigned waits;    /* since a channel last proved itself, over both roads */
+    bool refused;      /* since the last wait, on either road      */
     int64_t not_before_ms;
-    int64_t probe_at_ms; /* -1: no probe wanted            */
-    unsigned probe_failures;
+    int64_t opened_ms;
+    int64_t probe_at_ms;     /* -1: no probe wanted                */
+    unsigned probe_failures; /* since a TCP-TLS channel last proved itself */
 };
 
 struct cmg_attempt {
@@ -53,23 +61,38 @@ struct cmg_attempt {
 
 void cmg_plan_init(struct cmg_plan *p, const struct cmg_plan_conf *conf);
 
+/* Puts other values in force. Counters stay; a road that is no longer allowed is left, a
+ * probe that is no longer wanted is dropped. */
+void cmg_plan_reconf(struct cmg_plan *p, const struct cmg_plan_conf *conf);
+
+/* The road that is tried first, and whether there is another one. */
+enum cmg_road cmg_plan_preferred(const struct cmg_plan *p);
+bool cmg_plan_both_roads(const struct cmg_plan *p);
+
 /* What to dial now. Returns 0 and fills *out, or the milliseconds to wait. */
 int64_t cmg_plan_next(const struct cmg_plan *p, int64_t now_ms, struct cmg_attempt *out);
 
-/* The attempt failed, or the channel was lost before it proved itself. The first retry on a
- * road comes at once; then waits are full jitter, uniform in [0, step], step doubling from
- * backoff_min to backoff_max (never below 50 ms). `refused` (authentication, policy): the
- * wait is backoff_max with jitter in [half, full]. When both roads exist and TCP-TLS failed
- * `tries` times, the other road is next, at once; when HTTPS fails, the next attempt goes to
- * TCP-TLS again (a firewall may have opened), waits counted over both. */
+/* The attempt failed before the channel was open. What comes next:
+ *   - with both roads, when TCP-TLS failed `tries` times in a row, or was refused: HTTPS, at
+ *     once;
+ *   - with both roads, when HTTPS failed: TCP-TLS again after a wait (a firewall may have
+ *     opened);
+ *   - else the same road: at once after the first failure of all, later after a wait.
+ * Waits are full jitter, uniform in [0, step], never below CMG_PLAN_WAIT_MIN_MS; the step
+ * doubles from backoff_min to backoff_max, counted over both roads. `refused`
+ * (authentication, policy) on either road since the last wait: the wait is backoff_max
+ * with jitter in [half, full], and there is no retry at once on the same road. */
 void cmg_plan_failed(struct cmg_plan *p, int64_t now_ms, bool refused, uint32_t dice);
 
-/* The channel is open: forget failures; on HTTPS with TCP-TLS possible, plan a probe. */
+/* The channel is open. Failures are forgotten once it has proved itself, so that a gateway
+ * that greets and closes is not dialed in a tight loop. On HTTPS with TCP-TLS possible, plans
+ * a probe. */
 void cmg_plan_opened(struct cmg_plan *p, int64_t now_ms, uint32_t dice);
 
-/* An open channel was lost after it had been up: the first retry is immediate, on the
- * preferred road. */
-void cmg_plan_lost(struct cmg_plan *p, int64_t now_ms);
+/* An open channel was lost. When it had proved itself: dial again at once, on the road that
+ * it had, for that one is known to work (the probe finds TCP-TLS without an outage). When
+ * not: as cmg_plan_failed. */
+void cmg_plan_lost(struct cmg_plan *p, int64_t now_ms, uint32_t dice);
 
 /* Milliseconds until TCP-TLS should be probed beside the live HTTPS channel (0: now, *out
  * filled), or -1: never. */
@@ -78,7 +101,7 @@ int64_t cmg_plan_probe(const struct cmg_plan *p, int64_t now_ms, struct cmg_atte
 /* The probe failed: next one after probe_ms, doubling up to 10 x, with jitter in [half, full]. */
 void cmg_plan_probe_failed(struct cmg_plan *p, int64_t now_ms, uint32_t dice);
 
-/* The probe opened: TCP-TLS is the road now. */
-void cmg_plan_moved_up(struct cmg_plan *p);
+/* The probe opened: TCP-TLS is the road now, and has yet to prove itself. */
+void cmg_plan_moved_up(struct cmg_plan *p, int64_t now_ms);
 
 #endif

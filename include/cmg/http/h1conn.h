@@ -42,7 +42,8 @@ struct cmg_h1conn *cmg_h1conn_serve(struct cmg_loop *l, struct cmg_stream *taken
 
 /* The client role. `on_closed`: once, last; also when it was at rest. */
 struct cmg_h1client_events {
-    /* The exchange is over and the connection may carry another one (true) or closes. */
+    /* The exchange is over and the connection may carry another one, even from inside this
+     * call. When it may not, on_closed follows instead. */
     void (*on_idle)(void *arg);
     void (*on_closed)(void *arg, const char *detail);
 };
@@ -54,6 +55,10 @@ struct cmg_h1conn *cmg_h1conn_client(struct cmg_loop *l, struct cmg_stream *take
  * before one byte of the request was written to the network is a fault with `unprocessed`.
  * A response that breaks RFC 9112 is a fault with `malformed`, and the connection closes. */
 struct cmg_exchange *cmg_h1conn_request(struct cmg_h1conn *c);
+
+/* Client: at rest and not about to close. A request on a connection that is closing already
+ * is allowed, and gets on_gone with `unprocessed`. */
+bool cmg_h1conn_is_idle(const struct cmg_h1conn *c);
 
 /* Server: no further request after the current one. Client at rest, or server at rest:
  * closes now. */

@@ -64,6 +64,9 @@ unsigned cmg_h2conn_load(const struct cmg_h2conn *c);
  * then closes, at the latest after `grace_ms`. Client: finishes what is in flight. */
 void cmg_h2conn_drain(struct cmg_h2conn *c, int64_t grace_ms);
 
+/* Tells the peer why it is not wanted (GOAWAY with debug text), then closes. */
+void cmg_h2conn_refuse(struct cmg_h2conn *c, const char *text);
+
 /* Cuts it: exchanges get on_gone, on_closed follows from the loop. */
 void cmg_h2conn_close(struct cmg_h2conn *c);
 

@@ -14,8 +14,8 @@ enum cmg_pipe_end {
     CMG_PIPE_CLIENT_GONE, /* the incoming side broke off                         */
     CMG_PIPE_CUT,         /* the outgoing side failed after the head was passed on: the
                            * incoming side was cut, too                          */
-    CMG_PIPE_TOO_LARGE    /* the request body passed its ceiling after the outgoing side had
-                           * begun; the incoming side is still unanswered if !pipe->answered */
+    CMG_PIPE_TOO_LARGE    /* the request body passed its ceiling: the outgoing side was
+                           * aborted; the incoming one is the owner's to answer or to abort */
 };
 
 struct cmg_pipe_events {
@@ -23,8 +23,8 @@ struct cmg_pipe_events {
      * another in its place: *head is a copy of the struct, good until this returns. */
     void (*on_response)(struct cmg_pipe *p, struct cmg_head *head);
     /* The outgoing side failed before a final head. The owner either joins another outgoing
-     * exchange with cmg_pipe_again, or answers the incoming side itself (p->in) and
-     * forgets the pipe. */
+     * exchange with cmg_pipe_join, now or later, or detaches the incoming side and answers it
+     * itself. */
     void (*on_failed)(struct cmg_pipe *p, const struct cmg_fault *why);
     /* Over. `why` is NULL for DONE. The owner frees itself, not from inside: defer. */
     void (*on_done)(struct cmg_pipe *p, enum cmg_pipe_end end, const struct cmg_fault *why);
@@ -39,6 +39,8 @@ struct cmg_pipe { /* read these, write none */
     uint64_t request_max;                   /* ceiling of the request body */
     unsigned status;    /* final one passed on; 0: none yet */
     bool answered;      /* a final head went to the incoming side */
+    size_t hold_bytes;  /* what `held` may keep for a repeat */
+    bool head_ended;    /* the request had no body */
     bool request_ended; /* the request is complete on the incoming side */
     bool held_all;      /* `held` is the whole body so far: a repeat is possible */
     bool in_paused, out_paused;

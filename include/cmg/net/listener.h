@@ -12,11 +12,11 @@ struct cmg_listener;
 struct cmg_loop;
 
 struct cmg_listener_conf {
-    const char *address; /* "0.0.0.0", "::", "127.0.0.1", a name's first address          */
+    const char *address; /* "0.0.0.0", "::" (IPv6 only), "127.0.0.1", a name's first address */
     uint16_t port;
-    int fd;              /* >= 0: an inherited listening socket (sd_listen_fds); else -1   */
-    unsigned max;        /* connections alive at once                                      */
-    unsigned max_per_address;
+    int fd;              /* >= 0: an inherited listening socket (sd_listen_fds), taken; else -1 */
+    unsigned max;        /* connections alive at once; the next ones wait in the kernel    */
+    unsigned max_per_address;  /* of IPv6: per /64; 0: any                                  */
     unsigned rate_per_address; /* accepted per second and address, burst of 4 x that; 0: any */
 };
 
@@ -27,7 +27,7 @@ struct cmg_listener *cmg_listener_new(struct cmg_loop *l, const struct cmg_liste
                                       void *arg, struct cmg_err *err);
 void cmg_listener_release(struct cmg_listener *l, void *slot);
 uint16_t cmg_listener_port(const struct cmg_listener *l); /* the one bound, when 0 was asked */
-void cmg_listener_pause(struct cmg_listener *l); /* closes the door, keeps the slots         */
+void cmg_listener_pause(struct cmg_listener *l); /* closes the door for good, keeps the slots */
 void cmg_listener_free(struct cmg_listener *l);  /* after all slots are back; NULL is ignored */
 
 #endif

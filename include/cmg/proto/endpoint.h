@@ -14,7 +14,8 @@ enum cmg_role { CMG_ROLE_MANAGEMENT_POINT, CMG_ROLE_SOFTWARE_UPDATE_POINT, CMG_R
 /* "management-point", "software-update-point", "admin-service" */
 extern const char *const cmg_role_names[]; /* NULL-ended */
 
-/* Default published paths, NULL-ended; facts.md 1.3. */
+/* Default published paths, NULL-ended: the web applications that Configuration Manager
+ * gives the role. */
 const char *const *cmg_role_paths(enum cmg_role role);
 
 enum { CMG_ENDPOINTS_MAX = 256, CMG_ENDPOINT_PATHS_MAX = 64, CMG_ENDPOINT_ID_MAX = 64 };
@@ -36,7 +37,8 @@ struct cmg_endpoint_set {
 };
 
 /* Appends a copy of *e. CMG_ECONF: bad id or path, an id that is there already, or a
- * ceiling passed; err says which. */
+ * ceiling passed; err says which. A path is ASCII, canonical as path.h has it, and at
+ * most 255 bytes; an id does not end in '.'. */
 CMG_MUST_CHECK enum cmg_rc cmg_endpoint_set_add(struct cmg_endpoint_set *set,
                                                 const struct cmg_endpoint *e, struct cmg_err *err);
 void cmg_endpoint_set_clear(struct cmg_endpoint_set *set);

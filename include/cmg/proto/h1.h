@@ -42,12 +42,16 @@ struct cmg_h1_msg {
     enum cmg_h1_framing framing;
     bool keep_alive;        /* the connection may carry another message after this one */
     struct cmg_str upgrade; /* value of Upgrade when Connection names it, else empty   */
+    unsigned refuse;        /* of a request that was not read: the status to answer with,
+                             * 400, 414, 431 or 505. All else in here is then undefined. */
 };
 
 /* How far an incomplete head was looked at, so that a peer who sends byte by byte costs
- * linear time. Zero it before each message. */
+ * linear time. Zero it before each message, and treat it as opaque. */
 struct cmg_h1_scan {
-    size_t at;
+    size_t at;    /* no line end before here that was not dealt with */
+    size_t line;  /* where the unfinished line starts                */
+    size_t lines; /* how many came before it                         */
 };
 
 /* Reads the head at the front of `in`.
@@ -74,6 +78,7 @@ struct cmg_h1_body {
     uint64_t left; /* bytes of the body, or of the current chunk */
     struct cmg_h1_scan scan;
     size_t trailer_bytes;
+    size_t extension_bytes; /* seen so far in size lines: bounded by trailer_bytes too */
 };
 
 void cmg_h1_body_init(struct cmg_h1_body *b, const struct cmg_h1_msg *msg,

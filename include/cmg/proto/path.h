@@ -25,10 +25,11 @@ struct cmg_path {
 
 /* Takes a raw target apart. CMG_EPROTO with one sentence when the path is not its own
  * canonical form: not starting with '/', "//", a "." or ".." segment, '\', a control
- * character or NUL (raw or encoded), a broken or encoded %2e %2f %5c, a second layer of
- * encoding of those, overlong UTF-8, a segment that ends in '.', '#'. Queries are free
- * but for control characters, blanks and '#'. Dots at the front of a name (".sms_aut"),
- * braces, bytes from 0x80 are fine. Tree names are matched without regard to case. */
+ * character or NUL (raw or encoded), a broken or encoded %2e %2f %5c, anything encoded
+ * twice, overlong UTF-8, a segment that ends in '.' or in %20, '#', a raw blank. Queries
+ * are free but for control characters, blanks and '#'. Dots at the front of a name
+ * (".sms_aut"), braces, bytes from 0x80 are fine. Tree names are matched without regard to
+ * case; neither they nor the id behind them may have anything percent-encoded. */
 CMG_MUST_CHECK enum cmg_rc cmg_path_parse(struct cmg_str target, struct cmg_path *out,
                                           struct cmg_err *err);
 

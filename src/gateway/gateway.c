@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+#include "gateway/gateway.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cmg/base/alloc.h"
+#include "cmg/base/clock.h"
+#include "cmg/base/log.h"
+#include "cmg/channel/wire.h"
+#include "cmg/daemon/service.h"
+#include "gateway/dock.h"
+#include "gateway/front.h"
+#include "gateway/request.h"
+
+/* Connections --------------------------------------------------------------------------- */
+
+static void set_confs(struct gateway *g, const struct gateway_conf *conf)
+{
+    g->h1_conf = (struct cmg_h1conn_conf){
+        .limits = cmg_h1_limits_default,
+        .head_ms = conf->clients.head_ms,
+        .idle_ms = conf->clients.idle_ms,
+        .stall_ms = conf->clients.stall_ms,
+    };
+    g->h1_conf.limits.head_bytes = (size_t)conf->clients.head_bytes;
+    g->h2_conf = (struct cmg_h2conn_conf){
+        .role = CMG_H2_SERVER,
+        .preface = CMG_H2_PREFACE_CLIENT,
+        .max_streams = (unsigned)conf->clients.max_streams,
+        .stream_window = (unsigned)conf->clients.stream_window,
+        .memory_bytes = (size_t)conf->clients.memory,
+        .head_bytes = (size_t)conf->clients.head_bytes,
+        .idle_ms = conf->clients.idle_ms,
+        .stall_ms = conf->clients.stall_ms,
+    };
+    g->channel_conf = (struct cmg_h2conn_conf){
+        .role = CMG_H2_CLIENT,
+        .preface = CMG_H2_PREFACE_CLIENT,
+        .channel = true,
+        .max_streams = (unsigned)conf->channel.max_requests,
+        .stream_window = (unsigned)conf->channel.stream_window,
+        .memory_bytes = (size_t)conf->channel.memory,
+        .head_bytes = CMG_LOOP_SCRATCH,
+        .ping_ms = conf->channel.keepalive_ms,
+        .ping_deadline_ms = conf->channel.deadline_ms,
+    };
+    g->haproxy_conf = g->channel_conf;
+    g->haproxy_conf.preface = CMG_H2_PREFACE_SERVER;
+    g->haproxy_conf.channel = false; /* no field of ours means anything to it */
+}
+
+struct credentials {
+    struct cmg_tls *client_tls, *channel_tls, *upgrade_tls;
+    struct cmg_trust *client_trust, *channel_trust;
+};
+
+static void credentials_clear(struct credentials *c)
+{
+    cmg_tls_unref(c->client_tls);
+    cmg_tls_unref(c->channel_tls);
+    cmg_tls_unref(c->upgrade_tls);
+    cmg_trust_unref(c->client_trust);
+    cmg_trust_unref(c->channel_trust);
+}
+
+static enum cmg_rc credentials_load(struct credentials *c, const struct gateway_conf *conf,
+                                    struct cmg_err *err)
+{
+    static const char *const client_alpn[] = { "h2", "http/1.1", NULL };
+    static const char *const channel_alpn[] = { CMG_WIRE_ALPN_RH2, CMG_WIRE_ALPN_H2, NULL };
+    static const char *const upgrade_alpn[] = { CMG_WIRE_ALPN_HTTP1, NULL };
+    struct cmg_tls_conf tls = {
+        .server = true,
+        .certificate = conf->gateway.certificate,
+        .key = conf->gateway.key,
+    };
+    *c = (struct credentials){ NULL };
+    c->client_trust = cmg_trust_load(conf->clients.ca_file, err);
+    c->channel_trust = c->client_trust ? cmg_trust_load(conf->channel.ca_file, err) : NULL;
+    if (c->channel_trust) {
+        tls.trust = c->client_trust;
+        tls.peer = CMG_TLS_PEER_LATER;
+        tls.alpn = client_alpn;
+        c->client_tls = cmg_tls_new(&tls, err);
+    }
+    if (c->client_tls) {
+        tls.trust = c->channel_trust;
+        tls.peer = CMG_TLS_PEER_VERIFIED;
+        tls.alpn = channel_alpn;
+        c->channel_tls = cmg_tls_new(&tls, err);
+    }
+    if (c->channel_tls) {
+        tls.alpn = upgrade_alpn;
+        c->upgrade_tls = cmg_tls_new(&tls, err);
+    }
+    if (c->upgrade_tls)
+        return CMG_OK;
+    credentials_clear(c);
+    return CMG_ECONF;
+}
+
+static void credentials_use(struct gateway *g, const struct credentials *c)
+{
+    struct credentials old = { g->client_tls, g->channel_tls, g->upgrade_tls, g->client_trust,
+                               g->channel_trust };
+    g->client_tls = c->client_tls;
+    g->channel_tls = c->channel_tls;
+    g->upgrade_tls = c->upgrade_tls;
+    g->client_trust = c->client_trust;
+    g->channel_trust = c->channel_trust;
+    g->generation++;
+    credentials_clear(&old);
+}
+
+/* Listening ----------------------------------------------------------------------------- */
+
+/* A listener's callback has one argument; this says which door, and of which gateway. */
+struct entrance {
+    struct gateway *gateway;
+    struct cmg_listener *listener;
+    enum { ENTRANCE_CLIENTS, ENTRANCE_UPGRADE, ENTRANCE_TCP_TLS } kind;
+};
+
+static void on_accept(void *arg, int fd_taken, void *slot)
+{
+    struct entrance *e = arg;
+    switch (e->kind) {
+    case ENTRANCE_CLIENTS:
+        front_accept(e->gateway, DOOR_CLIENTS, e->listener, fd_taken, slot);
+        break;
+    case ENTRANCE_UPGRADE:
+        front_accept(e->gateway, DOOR_CHANNELS, e->listener, fd_taken, slot);
+        break;
+    case ENTRANCE_TCP_TLS:
+        dock_accept(e->gateway, e->listener, fd_taken, slot);
+        break;
+    }
+}
+
+static enum cmg_rc listen_on(struct gateway *g, const char *address, int kind, int64_t port,
+                             struct cmg_err *err)
+{
+    static const char *const sockets[] = { "clients", "https", "tcp-tls" };
+    const struct gateway_conf *conf = g->conf;
+    bool clients = kind == ENTRANCE_CLIENTS;
+    struct entrance *e = cmg_alloc(sizeof(*e));
+    e->gateway = g;
+    e->kind = kind;
+    struct cmg_listener_conf lc = {
+        .address = address,
+        .port = (uint16_t)port,
+        .fd = cmg_service_socket(sockets[kind]),
+        .max = (unsigned)(clients ? conf->clients.max : conf->channel.max),
+        .max_per_address = (unsigned)(clients ? conf->clients.max_per_address : conf->channel.max),
+        .rate_per_address =
+            (unsigned)(clients ? conf->clients.rate_per_address : conf->channel.rate_per_address),
+    };
+    e->listener = cmg_listener_new(g->loop, &lc, on_accept, e, err);
+    if (!e->listener) {
+        free(e);
+        return CMG_ECONF;
+    }
+    log_notice("gateway.listening", KV("address", address),
+               KV("port", cmg_listener_port(e->listener)), KV("for", sockets[kind]));
+    g->entrances[g->nentrances++] = e;
+    return CMG_OK;
+}
+
+static enum cmg_rc listen_all(struct gateway *g, struct cmg_err *err)
+{
+    const struct gateway_conf *conf = g->conf;
+    int64_t i = conf->gateway.instance - 1;
+    for (char **address = conf->gateway.listen; *address; address++) {
+        if (listen_on(g, *address, ENTRANCE_CLIENTS, conf->gateway.client_port, err) != CMG_OK ||
+            listen_on(g, *address, ENTRANCE_UPGRADE, conf->gateway.https_port + i, err) != CMG_OK ||
+            listen_on(g, *address, ENTRANCE_TCP_TLS, conf->gateway.tcp_tls_port + i, err) != CMG_OK)
+            return CMG_ECONF;
+    }
+    return CMG_OK;
+}
+
+/* Life ---------------------------------------------------------------------------------- */
+
+static void show_status(struct gateway *g)
+{
+    cmg_service_status("%u channels up, %u client connections, %u requests in flight%s",
+                       registry_links(g->registry), g->nclients, g->nrequests,
+                       g->draining ? ", draining" : "");
+}
+
+static void on_registry_change(void *arg)
+{
+    struct gateway *g = arg;
+    if (g->nwaiting)
+        cmg_loop_defer(g->loop, &g->retry);
+    show_status(g);
+}
+
+static void on_retry(void *arg)
+{
+    request_retry_all(arg);
+}
+
+static void on_sweep(void *arg)
+{
+    request_sweep(arg);
+}
+
+static void on_drain_deadline(void *arg)
+{
+    struct gateway *g = arg;
+    log_warn("gateway.drain_timeout", KV("clients", g->nclients), KV("requests", g->nrequests));
+    front_close(g);
+    dock_close(g);
+}
+
+void *gateway_start(struct cmg_loop *l, const void *conf, struct cmg_err *err)
+{
+    struct credentials credentials;
+    if (credentials_load(&credentials, conf, err) != CMG_OK)
+        return NULL;
+    struct gateway *g = cmg_alloc(sizeof(*g));
+    g->loop = l;
+    g->conf = conf;
+    credentials_use(g, &credentials);
+    set_confs(g, conf);
+    TAILQ_INIT(&g->clients);
+    TAILQ_INIT(&g->requests);
+    g->retry = (struct cmg_task){ .run = on_retry, .arg = g };
+    g->sweep = cmg_timer_new(l, on_sweep, g);
+    g->drain_timer = cmg_timer_new(l, on_drain_deadline, g);
+    uint64_t prefix;
+    cmg_random(&prefix, sizeof(prefix));
+    snprintf(g->id_prefix, sizeof(g->id_prefix), "%016llx", (unsigned long long)prefix);
+    g->registry = registry_new(on_registry_change, g);
+    g->dock = dock_new(g);
+    registry_admit(g->registry, conf);
+    if (listen_all(g, err) != CMG_OK) {
+        gateway_free(g);
+        return NULL;
+    }
+    show_status(g);
+    cmg_service_ready();
+    return g;
+}
+
+enum cmg_rc gateway_reload(void *daemon, const void *conf, struct cmg_err *err)
+{
+    struct gateway *g = daemon;
+    struct credentials credentials;
+    if (credentials_load(&credentials, conf, err) != CMG_OK)
+        return CMG_ECONF;
+    credentials_use(g, &credentials);
+    g->conf = conf;
+    set_confs(g, conf);
+    registry_admit(g->registry, conf);
+    dock_review(g);
+    return CMG_OK;
+}
+
+void gateway_drain(void *daemon, void (*done)(void *arg), void *arg)
+{
+    struct gateway *g = daemon;
+    g->draining = true;
+    g->on_drained = done;
+    g->on_drained_arg = arg;
+    for (unsigned i = 0; i < g->nentrances; i++)
+        cmg_listener_pause(g->entrances[i]->listener);
+    log_notice("gateway.draining", KV("clients", g->nclients), KV("requests", g->nrequests));
+    cmg_timer_set(g->drain_timer, g->conf->gateway.drain_ms);
+    front_drain(g);
+    show_status(g);
+    gateway_check_drained(g);
+}
+
+/* Clients first: what they have asked for still needs the channels. */
+void gateway_check_drained(struct gateway *g)
+{
+    if (!g->draining || g->nclients || g->nrequests)
+        return;
+    if (dock_channels(g)) {
+        if (!g->dock_draining) {
+            g->dock_draining = true;
+            dock_drain(g);
+        }
+        return;
+    }
+    if (g->on_drained) {
+        void (*done)(void *arg) = g->on_drained;
+        g->on_drained = NULL;
+        cmg_timer_stop(g->drain_timer);
+        done(g->on_drained_arg);
+    }
+}
+
+void gateway_free(void *daemon)
+{
+    struct gateway *g = daemon;
+    if (!g)
+        return;
+    for (unsigned i = 0; i < g->nentrances; i++) {
+        cmg_listener_free(g->entrances[i]->listener);
+        free(g->entrances[i]);
+    }
+    cmg_loop_cancel(g->loop, &g->retry);
+    cmg_timer_free(g->sweep);
+    cmg_timer_free(g->drain_timer);
+    dock_free(g->dock);
+    registry_free(g->registry);
+    credentials_use(g, &(struct credentials){ NULL });
+    free(g);
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/* The cloud management gateway: one instance, one process, one loop.
+ *
+ *   front     clients' connections: TLS, HTTP/1.1 or HTTP/2, one identity each
+ *   request   one request: where it goes, whether it may, its repeat, its access line
+ *   registry  connection points, what they publish, over which channel they are reached
+ *   dock      channels: taken in, admitted, asked for their greeting
+ */
+#ifndef CMG_GATEWAY_GATEWAY_H
+#define CMG_GATEWAY_GATEWAY_H
+
+#include <sys/queue.h>
+
+#include "cmg/http/h1conn.h"
+#include "cmg/http/h2conn.h"
+#include "cmg/net/listener.h"
+#include "cmg/net/loop.h"
+#include "cmg/net/stream.h"
+#include "cmg/net/tls.h"
+#include "gateway/options.h"
+#include "gateway/registry.h"
+
+struct client;
+struct request;
+struct dock;
+
+TAILQ_HEAD(client_list, client);
+TAILQ_HEAD(request_list, request);
+
+enum { GATEWAY_ENTRANCES = 3 * 16, GATEWAY_SPARE_FIELDS = 8 };
+
+struct gateway {
+    struct cmg_loop *loop;           /* borrowed */
+    const struct gateway_conf *conf; /* borrowed; swapped by a reload */
+
+    struct cmg_tls *client_tls, *channel_tls, *upgrade_tls;
+    struct cmg_trust *client_trust, *channel_trust;
+    unsigned generation; /* counts reloads: identities judged before are judged again */
+
+    struct entrance *entrances[GATEWAY_ENTRANCES]; /* owned */
+    unsigned nentrances;
+
+    /* Connections borrow these; a reload changes values, never addresses. */
+    struct cmg_h1conn_conf h1_conf;
+    struct cmg_h2conn_conf h2_conf;      /* clients                       */
+    struct cmg_h2conn_conf channel_conf; /* channels, rh2                 */
+    struct cmg_h2conn_conf haproxy_conf; /* channels, HAProxy's flavour   */
+
+    struct registry *registry;
+    struct dock *dock;
+    struct client_list clients;
+    unsigned nclients;
+
+    struct request_list requests; /* in flight or waiting */
+    unsigned nrequests, nwaiting;
+    struct cmg_task retry; /* waiting requests look for a channel again */
+    struct cmg_timer *sweep;
+    char id_prefix[17]; /* of request ids, random for each process */
+    uint32_t next_id;
+    /* Where a head is put together on its way through; used and left in one call. */
+    struct cmg_field fields[CMG_H1_FIELDS + GATEWAY_SPARE_FIELDS];
+    char phrase[160];
+
+    bool draining, dock_draining;
+    void (*on_drained)(void *arg);
+    void *on_drained_arg;
+    struct cmg_timer *drain_timer;
+};
+
+void *gateway_start(struct cmg_loop *l, const void *conf, struct cmg_err *err);
+enum cmg_rc gateway_reload(void *daemon, const void *conf, struct cmg_err *err);
+void gateway_drain(void *daemon, void (*done)(void *arg), void *arg);
+void gateway_free(void *daemon);
+
+/* Something may have ended: a draining gateway looks whether it is done. */
+void gateway_check_drained(struct gateway *g);
+
+#endif

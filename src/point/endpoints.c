@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+#include "point/endpoints.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cmg/base/alloc.h"
+#include "point/point.h"
+
+enum {
+    WAITING_MAX = 8192, /* requests in line for a connection to one endpoint */
+    SULK_MS = 1000      /* after a failed dial nobody dials for so long      */
+};
+
+/* Where a URL points: "https://mp1.corp:8443/prefix". The option table has checked its form. */
+struct place {
+    bool https;
+    char host[256];
+    uint16_t port;
+    struct cmg_str authority, prefix;
+};
+
+static enum cmg_rc parse_url(const char *url, struct place *p, struct cmg_err *err)
+{
+    struct cmg_str s = cmg_str(url);
+    p->https = cmg_str_istarts(s, CMG_STR("https://"));
+    s = cmg_str_from(s, p->https ? 8 : 7);
+    const char *slash = memchr(s.p, '/', s.n);
+    p->authority = (struct cmg_str){ s.p, slash ? (size_t)(slash - s.p) : s.n };
+    p->prefix = cmg_str_from(s, p->authority.n);
+    while (p->prefix.n && p->prefix.p[p->prefix.n - 1] == '/')
+        p->prefix.n--;
+
+    struct cmg_str host = p->authority, port = { NULL, 0 };
+    const char *bracket = host.n && host.p[0] == '[' ? memchr(host.p, ']', host.n) : NULL;
+    size_t from = bracket ? (size_t)(bracket - host.p) : 0;
+    const char *colon = memchr(host.p + from, ':', host.n - from);
+    if (colon) {
+        port = cmg_str_from(host, (size_t)(colon - host.p) + 1);
+        host.n = (size_t)(colon - host.p);
+    }
+    long long number = colon ? cmg_str_number(port) : p->https ? 443 : 80;
+    if (!host.n || host.n >= sizeof(p->host) || number < 1 || number > 65535)
+        return cmg_fail(err, CMG_ECONF, "%.128s: not a URL like https://mp1.example.com:8443", url);
+    snprintf(p->host, sizeof(p->host), "%.*s", CMG_ARG(host));
+    p->port = (uint16_t)number;
+    return CMG_OK;
+}
+
+static struct cmg_pool *pool_new(struct point *p, const struct point_endpoint_conf *c,
+                                 const struct place *place)
+{
+    char key[96];
+    snprintf(key, sizeof(key), "endpoint %s", c->label);
+    struct cmg_pool_conf conf = {
+        .target = {
+            .key = key,
+            .host = place->host,
+            .port = place->port,
+            .timeout_ms = (unsigned)c->connect_ms,
+            .https = place->https,
+            .ca_file = c->ca_file,
+            .certificate = c->certificate,
+            .key_file = c->key,
+        },
+        .h1 = {
+            .limits = cmg_h1_limits_default,
+            .idle_ms = c->idle_ms,
+            .stall_ms = c->response_ms,
+        },
+        .max_connections = (unsigned)c->max_connections,
+        .max_waiting = WAITING_MAX,
+        .wait_ms = 2 * c->connect_ms,
+        .sulk_ms = SULK_MS,
+        .private_connections = c->connections == POINT_PRIVATE,
+    };
+    return cmg_pool_new(p->loop, p->endpoint_dialer, &conf);
+}
+
+static unsigned auth_bits(char *const *words)
+{
+    unsigned bits = 0;
+    for (; *words; words++)
+        bits |= strcmp(*words, "mutual") ? CMG_AUTH_SERVER : CMG_AUTH_MUTUAL;
+    return bits;
+}
+
+static enum cmg_rc publish(struct cmg_endpoint_set *set, const struct point_endpoint_conf *c,
+                           struct cmg_err *err)
+{
+    struct cmg_endpoint e = {
+        .id = c->id,
+        .role = (enum cmg_role)c->role,
+        .paths =
+            c->paths[0] ? c->paths : (char **)(uintptr_t)cmg_role_paths((enum cmg_role)c->role),
+        .max_request_bytes = c->max_request_bytes,
+        .auth = auth_bits(c->client_auth),
+    };
+    while (e.paths[e.npaths])
+        e.npaths++;
+    return cmg_endpoint_set_add(set, &e, err);
+}
+
+static struct endpoint *endpoint_new(struct point *p, const struct point_endpoint_conf *c,
+                                     const struct place *place)
+{
+    struct endpoint *e = cmg_alloc(sizeof(*e));
+    e->refs = 1;
+    e->point = p;
+    e->label = cmg_strdup(c->label);
+    e->id = cmg_strdup(c->id);
+    e->authority = cmg_str_dup(place->authority);
+    e->prefix = cmg_str_dup(place->prefix);
+    e->https = place->https;
+    e->private_connections = c->connections == POINT_PRIVATE;
+    e->response_ms = c->response_ms;
+    e->pool = pool_new(p, c, place);
+    return e;
+}
+
+struct endpoint *endpoint_ref(struct endpoint *e)
+{
+    e->refs++;
+    return e;
+}
+
+void endpoint_unref(struct endpoint *e)
+{
+    if (--e->refs)
+        return;
+    free(e->label);
+    free(e->id);
+    free(e->authority);
+    free(e->prefix);
+    free(e);
+}
+
+struct endpoints *endpoints_new(struct point *p, const struct point_conf *conf, struct cmg_err *err)
+{
+    struct endpoints *e = cmg_alloc(sizeof(*e));
+    struct place place;
+    e->v = cmg_alloc(conf->nendpoints * sizeof(struct endpoint *));
+    for (size_t i = 0; i < conf->nendpoints; i++) {
+        const struct point_endpoint_conf *c = &conf->endpoints[i];
+        if (parse_url(c->url, &place, err) != CMG_OK || publish(&e->published, c, err) != CMG_OK) {
+            endpoints_retire(e);
+            return NULL;
+        }
+        e->v[i] = endpoint_new(p, c, &place);
+    }
+    return e;
+}
+
+static void on_pool_gone(void *arg)
+{
+    struct endpoint *e = arg;
+    struct point *p = e->point;
+    p->retiring--;
+    endpoint_unref(e);
+    point_check_drained(p);
+}
+
+void endpoints_retire(struct endpoints *e)
+{
+    if (!e)
+        return;
+    for (size_t i = 0; i < e->published.n && e->v[i]; i++) {
+        struct cmg_pool *pool = e->v[i]->pool;
+        e->v[i]->pool = NULL;
+        e->v[i]->point->retiring++;
+        cmg_pool_retire(pool, on_pool_gone, e->v[i]);
+    }
+    cmg_endpoint_set_clear(&e->published);
+    free(e->v);
+    free(e);
+}
+
+struct endpoint *endpoints_find(const struct endpoints *e, struct cmg_str id,
+                                const struct cmg_endpoint **published)
+{
+    *published = cmg_endpoint_find(&e->published, id);
+    return *published ? e->v[*published - e->published.v] : NULL;
+}

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT */
+#include "point/point.h"
+
+#include <stdlib.h>
+
+#include "cmg/base/alloc.h"
+#include "cmg/base/clock.h"
+#include "cmg/base/log.h"
+#include "cmg/channel/wire.h"
+#include "cmg/daemon/service.h"
+#include "cmg/net/tls.h"
+#include "point/relay.h"
+
+enum {
+    DIAL_THREADS = 32,
+    DIALS_PER_ENDPOINT = 8,
+    DIALS_PER_INSTANCE = 2, /* an attempt and a probe */
+    GREETING_MS = 15000,
+    HEAD_BYTES = 64 * 1024
+};
+
+struct keeping {
+    struct point *point; /* borrowed */
+    struct cmg_keeper *keeper;
+    struct cmg_keeper_conf conf; /* its strings are owned, see keeping_fill */
+    struct cmg_proxy proxy;      /* likewise */
+    bool kept;                   /* named by the configuration that is being loaded */
+    bool leaving;
+    TAILQ_ENTRY(keeping) entry;
+};
+
+/* TLS contexts of one gateway: one for each road. */
+struct roads {
+    struct cmg_tls *tcp_tls, *https;
+};
+
+static void roads_clear(struct roads *r, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        cmg_tls_unref(r[i].tcp_tls);
+        cmg_tls_unref(r[i].https);
+    }
+    free(r);
+}
+
+static enum cmg_rc road_load(struct roads *r, const struct point_conf *conf,
+                             const struct point_cmg_conf *cmg, struct cmg_err *err)
+{
+    static const char *const tcp_tls_alpn[] = { CMG_WIRE_ALPN_RH2, CMG_WIRE_ALPN_H2, NULL };
+    static const char *const https_alpn[] = { CMG_WIRE_ALPN_HTTP1, NULL };
+    struct cmg_trust *trust = cmg_trust_load(cmg->ca_file, err);
+    if (!trust)
+        return CMG_ECONF;
+    struct cmg_tls_conf tls = {
+        .certificate = conf->point.certificate,
+        .key = conf->point.key,
+        .trust = trust,
+        .peer = CMG_TLS_PEER_VERIFIED,
+        .alpn = tcp_tls_alpn,
+    };
+    r->tcp_tls = cmg_tls_new(&tls, err);
+    tls.alpn = https_alpn;
+    r->https = r->tcp_tls ? cmg_tls_new(&tls, err) : NULL;
+    cmg_trust_unref(trust);
+    return r->https ? CMG_OK : CMG_ECONF;
+}
+
+static struct roads *roads_load(const struct point_conf *conf, struct cmg_err *err)
+{
+    struct roads *r = cmg_alloc(conf->ncmgs * sizeof(*r));
+    for (size_t i = 0; i < conf->ncmgs; i++)
+        if (road_load(&r[i], conf, &conf->cmgs[i], err) != CMG_OK) {
+            roads_clear(r, conf->ncmgs);
+            return NULL;
+        }
+    return r;
+}
+
+/* Keepers ------------------------------------------------------------------------------- */
+
+static void forget_strings(struct keeping *k)
+{
+    const char *const strings[] = {
+        k->conf.label,        k->conf.service,   k->conf.address, k->conf.channel.name,
+        k->conf.channel.site, k->proxy.url,      k->proxy.user,   k->proxy.password_file,
+        k->proxy.ca_file,     k->proxy.no_proxy,
+    };
+    for (size_t i = 0; i < CMG_COUNT(strings); i++)
+        free((char *)(uintptr_t)strings[i]);
+}
+
+/* Copies every string: a keeper that drains outlives the configuration it came from. */
+static void keeping_fill(struct keeping *k, const struct point_conf *c,
+                         const struct point_cmg_conf *g, unsigned instance)
+{
+    k->proxy = (struct cmg_proxy){
+        .url = cmg_strdup(c->proxy.url),
+        .auth = (enum cmg_proxy_auth)c->proxy.auth,
+        .user = cmg_strdup(c->proxy.user),
+        .password_file = cmg_strdup(c->proxy.password_file),
+        .ca_file = cmg_strdup(c->proxy.ca_file),
+        .no_proxy = cmg_strdup(c->proxy.no_proxy),
+    };
+    k->conf = (struct cmg_keeper_conf){
+        .label = cmg_strdup(g->label),
+        .plan = {
+            .deployment = (enum cmg_deployment)g->deployment,
+            .transport = (enum cmg_transport)g->transport,
+            .instance = instance,
+            .instances = (unsigned)g->instances,
+            .tcp_tls_port = (uint16_t)g->tcp_tls_port,
+            .https_port_one = (uint16_t)g->https_port_single,
+            .https_port_many = (uint16_t)g->https_port,
+            .tries = (unsigned)c->channel.tries,
+            .backoff_min_ms = c->channel.backoff_min_ms,
+            .backoff_max_ms = c->channel.backoff_max_ms,
+            .probe_ms = c->channel.probe_ms,
+        },
+        .service = cmg_strdup(g->service),
+        .address = cmg_strdup(g->address),
+        .proxy = k->proxy.url ? &k->proxy : NULL,
+        .connect_ms = (unsigned)c->channel.connect_ms,
+        .drain_ms = c->point.drain_ms,
+        .channel = {
+            .name = cmg_strdup(c->point.name),
+            .site = cmg_strdup(c->point.site),
+            .max_streams = (unsigned)c->point.max_requests,
+            .stream_window = (unsigned)c->channel.stream_window,
+            .memory_bytes = (size_t)c->channel.memory,
+            .head_bytes = HEAD_BYTES,
+            .greeting_ms = GREETING_MS,
+            .ping_ms = c->channel.keepalive_ms,
+            .ping_deadline_ms = c->channel.deadline_ms,
+        },
+    };
+}
+
+static void on_exchange(void *arg, struct cmg_channel *c, struct cmg_exchange *x,
+                        const struct cmg_head *head)
+{
+    struct keeping *k = arg;
+    relay_new(k->point, c, x, head);
+}
+
+/* Readiness is the first full round, not the first success: a cloud that is down must not hold
+ * up the boot. */
+static void show_status(struct point *p)
+{
+    unsigned n = 0, open = 0, tried = 0;
+    struct keeping *k;
+    TAILQ_FOREACH(k, &p->keepings, entry)
+    {
+        struct cmg_keeper_status s;
+        if (k->leaving || !k->keeper)
+            continue;
+        cmg_keeper_status(k->keeper, &s);
+        n++;
+        open += s.open;
+        tried += s.tried;
+    }
+    cmg_service_status("%u of %u channels up, %u requests in flight%s", open, n, p->in_flight,
+                       p->draining ? ", draining" : "");
+    if (tried == n && !p->draining)
+        cmg_service_ready();
+}
+
+static void on_change(void *arg, struct cmg_keeper *keeper)
+{
+    (void)keeper;
+    struct keeping *k = arg;
+    show_status(k->point);
+}
+
+static const struct cmg_keeper_events keeper_events = { on_exchange, on_change };
+
+static void keeping_free(struct keeping *k)
+{
+    TAILQ_REMOVE(&k->point->keepings, k, entry);
+    cmg_keeper_free(k->keeper);
+    forget_strings(k);
+    free(k);
+}
+
+static void on_keeper_drained(void *arg)
+{
+    struct keeping *k = arg;
+    struct point *p = k->point;
+    keeping_free(k);
+    point_check_drained(p);
+}
+
+static struct keeping *find(struct point *p, const struct point_conf *conf,
+                            const struct point_cmg_conf *g, unsigned instance)
+{
+    struct keeping *k;
+    TAILQ_FOREACH(k, &p->keepings, entry)
+    if (!k->leaving && k->conf.plan.instance == instance && !strcmp(k->conf.label, g->label) &&
+        !strcmp(k->conf.service, g->service) && !strcmp(k->conf.channel.name, conf->point.name))
+        return k;
+    return NULL;
+}
+
+static void keep(struct point *p, const struct point_conf *conf, const struct point_cmg_conf *g,
+                 unsigned instance, const struct roads *roads)
+{
+    struct keeping *k = find(p, conf, g, instance);
+    if (k) {
+        struct keeping old = *k;
+        keeping_fill(k, conf, g, instance);
+        cmg_keeper_reconf(k->keeper, &k->conf);
+        cmg_keeper_retls(k->keeper, roads->tcp_tls, roads->https);
+        cmg_keeper_publish(k->keeper, &p->endpoints->published);
+        forget_strings(&old);
+    } else {
+        k = cmg_alloc(sizeof(*k));
+        k->point = p;
+        TAILQ_INSERT_TAIL(&p->keepings, k, entry);
+        keeping_fill(k, conf, g, instance);
+        k->keeper = cmg_keeper_new(p->loop, p->channel_dialer, &k->conf, roads->tcp_tls,
+                                   roads->https, &p->endpoints->published, &keeper_events, k);
+    }
+    k->kept = true;
+}
+
+static void keep_all(struct point *p, const struct point_conf *conf, const struct roads *roads)
+{
+    struct keeping *k, *next;
+    TAILQ_FOREACH(k, &p->keepings, entry)
+    k->kept = false;
+    for (size_t i = 0; i < conf->ncmgs; i++)
+        for (unsigned instance = 0; instance < (unsigned)conf->cmgs[i].instances; instance++)
+            keep(p, conf, &conf->cmgs[i], instance, &roads[i]);
+    for (k = TAILQ_FIRST(&p->keepings); k; k = next) {
+        next = TAILQ_NEXT(k, entry);
+        if (k->kept || k->leaving)
+            continue;
+        k->leaving = true;
+        cmg_keeper_drain(k->keeper, conf->point.drain_ms, on_keeper_drained, k);
+    }
+}
+
+/* Life ---------------------------------------------------------------------------------- */
+
+void *point_start(struct cmg_loop *l, const void *conf, struct cmg_err *err)
+{
+    const struct point_conf *c = conf;
+    struct roads *roads = roads_load(c, err);
+    if (!roads)
+        return NULL;
+    struct point *p = cmg_alloc(sizeof(*p));
+    p->loop = l;
+    p->conf = c;
+    TAILQ_INIT(&p->keepings);
+    cmg_random(&p->id_prefix, sizeof(p->id_prefix));
+    p->channel_dialer = cmg_dialer_new(l, DIAL_THREADS, DIALS_PER_INSTANCE);
+    p->endpoint_dialer = cmg_dialer_new(l, DIAL_THREADS, DIALS_PER_ENDPOINT);
+    p->endpoints = endpoints_new(p, c, err);
+    if (p->endpoints)
+        keep_all(p, c, roads);
+    roads_clear(roads, c->ncmgs);
+    if (!p->endpoints) {
+        point_free(p);
+        return NULL;
+    }
+    show_status(p);
+    return p;
+}
+
+enum cmg_rc point_reload(void *daemon, const void *conf, struct cmg_err *err)
+{
+    struct point *p = daemon;
+    const struct point_conf *c = conf;
+    struct roads *roads = roads_load(c, err);
+    if (!roads)
+        return CMG_ECONF;
+    struct endpoints *endpoints = endpoints_new(p, c, err);
+    if (!endpoints) {
+        roads_clear(roads, c->ncmgs);
+        return CMG_ECONF;
+    }
+    struct endpoints *old = p->endpoints;
+    p->endpoints = endpoints;
+    p->conf = c;
+    keep_all(p, c, roads);
+    endpoints_retire(old);
+    roads_clear(roads, c->ncmgs);
+    show_status(p);
+    return CMG_OK;
+}
+
+void point_drain(void *daemon, void (*done)(void *arg), void *arg)
+{
+    struct point *p = daemon;
+    struct keeping *k;
+    p->draining = true;
+    p->on_drained = done;
+    p->on_drained_arg = arg;
+    log_notice("point.draining", KV("requests", p->in_flight));
+    show_status(p);
+    TAILQ_FOREACH(k, &p->keepings, entry)
+    {
+        if (k->leaving)
+            continue;
+        k->leaving = true;
+        cmg_keeper_drain(k->keeper, p->conf->point.drain_ms, on_keeper_drained, k);
+    }
+    point_check_drained(p);
+}
+
+void point_check_drained(struct point *p)
+{
+    if (!p->draining || !TAILQ_EMPTY(&p->keepings) || p->in_flight)
+        return;
+    if (p->endpoints) {
+        struct endpoints *e = p->endpoints;
+        p->endpoints = NULL;
+        endpoints_retire(e);
+    }
+    if (p->retiring || !p->on_drained)
+        return;
+    void (*done)(void *arg) = p->on_drained;
+    p->on_drained = NULL;
+    done(p->on_drained_arg);
+}
+
+void point_free(void *daemon)
+{
+    struct point *p = daemon;
+    if (!p)
+        return;
+    while (!TAILQ_EMPTY(&p->keepings))
+        keeping_free(TAILQ_FIRST(&p->keepings));
+    endpoints_retire(p->endpoints);
+    cmg_dialer_free(p->channel_dialer);
+    cmg_dialer_free(p->endpoint_dialer);
+    free(p);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/* The CMG connection point: one process, one loop.
+ *
+ *   point      keepers, one for each instance of each gateway; reload and drain
+ *   endpoints  what is published, and where each of it really is
+ *   relay      one request: judged again, sent to its endpoint, its answer sent back
+ */
+#ifndef CMG_POINT_POINT_H
+#define CMG_POINT_POINT_H
+
+#include <sys/queue.h>
+
+#include "cmg/channel/keeper.h"
+#include "cmg/net/dial.h"
+#include "cmg/net/loop.h"
+#include "cmg/proto/h1.h"
+#include "point/endpoints.h"
+#include "point/options.h"
+
+struct keeping; /* a keeper and what it borrows */
+
+struct point {
+    struct cmg_loop *loop;         /* borrowed */
+    const struct point_conf *conf; /* borrowed; swapped by a reload */
+    struct cmg_dialer *channel_dialer, *endpoint_dialer;
+    struct endpoints *endpoints;
+    unsigned retiring; /* endpoints that still finish requests */
+    TAILQ_HEAD(, keeping) keepings;
+    unsigned in_flight;
+
+    uint64_t id_prefix; /* of request ids that we must make up ourselves */
+    uint32_t next_id;
+    /* Where a head is put together on its way through; used and left in one call. */
+    struct cmg_field fields[CMG_H1_FIELDS + 4];
+
+    bool draining;
+    void (*on_drained)(void *arg);
+    void *on_drained_arg;
+};
+
+void *point_start(struct cmg_loop *l, const void *conf, struct cmg_err *err);
+enum cmg_rc point_reload(void *daemon, const void *conf, struct cmg_err *err);
+void point_drain(void *daemon, void (*done)(void *arg), void *arg);
+void point_free(void *daemon);
+
+void point_check_drained(struct point *p);
+
+#endif

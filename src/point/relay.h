@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* One request from a gateway: to its endpoint and back. */
+#ifndef CMG_POINT_RELAY_H
+#define CMG_POINT_RELAY_H
+
+#include "point/point.h"
+
+/* Takes the exchange: answers it, or joins it to one with its endpoint. What the gateway has
+ * checked is checked again: a gateway that was broken into must not reach more than is
+ * published. */
+void relay_new(struct point *p, struct cmg_channel *channel, struct cmg_exchange *x,
+               const struct cmg_head *head);
+
+#endif
