@@ -157,7 +157,8 @@ enum cmg_rc cmg_check_endpoint_url(const char *value, struct cmg_err *err)
     const char *why = judge_url(value, &u);
     if (!why)
         return CMG_OK;
-    return cmg_fail(err, CMG_ECONF, "%s; allowed: https://host[:port][/prefix], or http://...", why);
+    return cmg_fail(err, CMG_ECONF, "%s; allowed: https://host[:port][/prefix], or http://...",
+                    why);
 }
 
 /* The set that the endpoint will be in judges it. */
@@ -184,8 +185,7 @@ enum cmg_rc cmg_check_endpoint_id(const char *value, struct cmg_err *err)
 enum cmg_rc cmg_check_endpoint_path(const char *value, struct cmg_err *err)
 {
     char id[] = "x", *path = cmg_str_dup(cmg_str(value));
-    enum cmg_rc rc =
-        try_endpoint(&(struct cmg_endpoint){ .id = id, .paths = &path, .npaths = 1 });
+    enum cmg_rc rc = try_endpoint(&(struct cmg_endpoint){ .id = id, .paths = &path, .npaths = 1 });
     free(path);
     if (rc == CMG_OK)
         return CMG_OK;

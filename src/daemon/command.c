@@ -32,11 +32,13 @@ static void help(const struct cmg_service *s, FILE *out)
 static enum action parse(const struct cmg_service *s, int argc, char **argv, const char **path)
 {
     static const struct option options[] = {
-        { "config", required_argument, NULL, 'c' },   { "check", no_argument, NULL, CHECK },
+        { "config", required_argument, NULL, 'c' },
+        { "check", no_argument, NULL, CHECK },
         { "print-config", no_argument, NULL, PRINT_CONFIG },
         { "print-sample", no_argument, NULL, PRINT_SAMPLE },
         { "print-manual", no_argument, NULL, PRINT_MANUAL },
-        { "version", no_argument, NULL, VERSION },    { "help", no_argument, NULL, 'h' },
+        { "version", no_argument, NULL, VERSION },
+        { "help", no_argument, NULL, 'h' },
         { NULL, 0, NULL, 0 },
     };
     enum action action = RUN;

@@ -26,8 +26,8 @@ struct reader {
     void *arg;
     struct cmg_err *err;
     enum cmg_rc rc;
-    struct cmg_str rest; /* of the file                                     */
-    struct cmg_str more; /* of the value of this line: not yet seen by inih */
+    struct cmg_str rest;              /* of the file                                     */
+    struct cmg_str more;              /* of the value of this line: not yet seen by inih */
     char value[CMG_INI_LINE_MAX + 1]; /* what inih delivered of it          */
     size_t n;
 };
@@ -257,8 +257,9 @@ enum cmg_rc cmg_ini_read(const char *path, const struct cmg_ini_events *events, 
     if (!text)
         return CMG_ECONF;
     struct reader *r = cmg_alloc(sizeof(*r));
-    *r = (struct reader){ .at.file = path, .events = events, .arg = arg, .err = err,
-                          .rest = { text, n } };
+    *r = (struct reader){
+        .at.file = path, .events = events, .arg = arg, .err = err, .rest = { text, n }
+    };
     if (skip_mark(r) == CMG_OK && ini_parse_stream(next_line, r, on_value, r) != 0 &&
         r->rc == CMG_OK)
         refuse(r, "not understood");

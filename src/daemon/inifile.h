@@ -7,8 +7,8 @@
 #include "cmg/base/err.h"
 
 enum {
-    CMG_INI_LINE_MAX = 4096,         /* bytes, line end not counted */
-    CMG_INI_FILE_MAX = 1024 * 1024,  /* bytes */
+    CMG_INI_LINE_MAX = 4096,        /* bytes, line end not counted */
+    CMG_INI_FILE_MAX = 1024 * 1024, /* bytes */
     CMG_INI_LABEL_MAX = 32
 };
 

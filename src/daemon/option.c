@@ -20,7 +20,9 @@ struct unit {
 };
 
 /* Largest first: the first that divides a quantity is the one it is printed in. */
-static const struct unit millis[] = { { "h", 3600000 }, { "m", 60000 }, { "s", 1000 }, { "ms", 1 } };
+static const struct unit millis[] = {
+    { "h", 3600000 }, { "m", 60000 }, { "s", 1000 }, { "ms", 1 }
+};
 static const struct unit bytes[] = {
     { "T", INT64_C(1) << 40 }, { "G", 1 << 30 }, { "M", 1 << 20 }, { "K", 1 << 10 }, { "", 1 }
 };
@@ -113,7 +115,8 @@ static enum cmg_rc set_quantity(const struct cmg_option *o, const char *value, v
 {
     static const char *const what[] = { [CMG_OPT_NUMBER] = "not a whole number",
                                         [CMG_OPT_BYTES] = "not a size like 512, 64K, 32M or 4G",
-                                        [CMG_OPT_MILLIS] = "not a time like 250ms, 30s, 15m or 2h" };
+                                        [CMG_OPT_MILLIS] =
+                                            "not a time like 250ms, 30s, 15m or 2h" };
     char allowed[80];
     size_t digits = strspn(value, "0123456789"), n;
     int64_t v = cmg_str_number((struct cmg_str){ value, digits }), factor = 0;
@@ -184,8 +187,7 @@ static enum cmg_rc set_file(const struct cmg_option *o, const char *dir, const c
         path = cmg_strdup(value);
     else if (asprintf(&path, "%s/%s", dir, value) < 0)
         abort();
-    enum cmg_rc rc =
-        o->type == CMG_OPT_SECRET ? cmg_secret_check(path, why) : readable(path, why);
+    enum cmg_rc rc = o->type == CMG_OPT_SECRET ? cmg_secret_check(path, why) : readable(path, why);
     if (rc != CMG_OK) {
         free(path);
         return CMG_ECONF;
@@ -239,7 +241,7 @@ static enum cmg_rc set_list(const struct cmg_option *o, const char *value, void 
 
 static bool may_be_empty(const struct cmg_option *o)
 {
-    return o->def && !*o->def;
+    return o->type == CMG_OPT_LIST ? o->min == 0 : o->def && !*o->def;
 }
 
 enum cmg_rc cmg_option_set(const struct cmg_option *o, const char *dir, const char *value,

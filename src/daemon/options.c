@@ -46,7 +46,8 @@ static size_t count_of(const struct cmg_section *s, const void *conf)
 /* What the offsets of a section's options count from. */
 static void *base_of(const struct cmg_section *s, void *conf, size_t i)
 {
-    return s->named ? *(char **)(void *)((char *)conf + s->array) + i * s->size : conf;
+    char *array = s->named ? *(char **)(void *)((char *)conf + s->array) : conf;
+    return i ? array + i * s->size : array;
 }
 
 static const void *const_base_of(const struct cmg_section *s, const void *conf, size_t i)
@@ -109,11 +110,12 @@ static enum cmg_rc judge_section(const struct load *l, const struct cmg_section 
         return cmg_place_fail(place, l->err, "needs a label, as in [%s %s]", s->name, s->example);
     if (!s->named && place->label)
         return cmg_place_fail(place, l->err, "takes no label; write [%s]", s->name);
-    for (const struct block *b = l->blocks; b < l->blocks + l->nblocks; b++) {
+    for (size_t i = 0; i < l->nblocks; i++) {
+        const struct block *b = &l->blocks[i];
         if (b->section != s)
             continue;
-        if (!s->named || cmg_str_ieq(cmg_str(label_of(s, l->conf, b->element)),
-                                     cmg_str(place->label)))
+        if (!s->named ||
+            cmg_str_ieq(cmg_str(label_of(s, l->conf, b->element)), cmg_str(place->label)))
             return cmg_place_fail(place, l->err, "this section is there already, on line %u",
                                   b->line);
     }
@@ -241,8 +243,9 @@ static enum cmg_rc complete_all(const struct load *l)
         const struct block absent = { .section = s };
         enum cmg_rc rc = CMG_OK;
         if (s->named && count_of(s, l->conf) < s->min)
-            rc = cmg_place_fail(&place, l->err, "is missing; at least %u must be there, as in [%s %s]",
-                                s->min, s->name, s->example);
+            rc = cmg_place_fail(&place, l->err,
+                                "is missing; at least %u must be there, as in [%s %s]", s->min,
+                                s->name, s->example);
         else if (!s->named && !present(l, s))
             rc = complete(l, &absent);
         if (rc != CMG_OK)
@@ -258,7 +261,8 @@ static enum cmg_rc complete_all(const struct load *l)
  * set, 0 when there is no such section. */
 static unsigned line_of(const struct load *l, const char *text)
 {
-    for (const struct block *b = l->blocks; b < l->blocks + l->nblocks; b++) {
+    for (size_t i = 0; i < l->nblocks; i++) {
+        const struct block *b = &l->blocks[i];
         char heading[2 * CMG_INI_LABEL_MAX + 8];
         const char *label = label_of(b->section, l->conf, b->element);
         size_t n = (size_t)snprintf(heading, sizeof(heading), "[%s%s%s] ", b->section->name,

@@ -49,7 +49,7 @@ static void facts(const struct cmg_option *o, char *out, size_t size)
     if (o->type != CMG_OPT_TEXT && o->type != CMG_OPT_FILE && o->type != CMG_OPT_SECRET)
         snprintf(range, sizeof(range), ": %s", allowed);
     snprintf(out, size, "%s%s. %s%s.%s", type_name(o), range, o->def ? "Default: " : "Must be set",
-             !o->def  ? ""
+             !o->def   ? ""
              : *o->def ? o->def
                        : "none",
              o->reload == CMG_RESTART ? " A change needs a restart." : "");
@@ -73,8 +73,8 @@ static void sample_section(const struct cmg_section *s, FILE *out)
     fputs("\n\n", out);
     comment(s->doc, out);
     if (s->named) {
-        snprintf(text, sizeof(text), "%u to %u such sections, each with a label of its own.", s->min,
-                 s->max);
+        snprintf(text, sizeof(text), "%u to %u such sections, each with a label of its own.",
+                 s->min, s->max);
         comment(text, out);
     }
     fprintf(out, "%s[%s%s%s]\n", optional ? "#" : "", s->name, s->named ? " " : "",
@@ -93,8 +93,7 @@ void cmg_config_print_sample(const struct cmg_config *config, const char *title,
         "Lists have commas between their items. Times have a unit: 250ms, 30s, 15m, 2h. Sizes "
         "may have one: 512, 64K, 32M, 4G (1K is 1024). Relative file names are taken from the "
         "folder of this file. The file is UTF-8; a line has at most 4096 bytes.",
-        "What stands here behind a # without a blank is the default, or an example where the "
-        "default is none.",
+        "What stands behind a # without a blank is the default, or an example if that is none.",
     };
     _Static_assert(CMG_INI_LINE_MAX == 4096, "said in the rules above");
     comment(title, out);

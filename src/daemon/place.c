@@ -139,7 +139,9 @@ const char *cmg_nearest(const char *word, const char *const *words)
     const char *best = NULL;
     size_t n = strlen(word), bound = n / 3 + 2;
     for (; n && n <= WORD_MAX && *words; words++) {
-        size_t d = strlen(*words) > WORD_MAX ? bound : begins(*words, word) ? 1 : distance(word, *words);
+        size_t d = strlen(*words) > WORD_MAX ? bound
+                   : begins(*words, word)    ? 1
+                                             : distance(word, *words);
         if (d < bound) {
             bound = d;
             best = *words;

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-void cmg_systemd_ready(void);     /* also after a reload */
+void cmg_systemd_ready(void); /* also after a reload */
 void cmg_systemd_reloading(void);
 void cmg_systemd_stopping(void);
 void cmg_systemd_status(const char *text); /* one line */

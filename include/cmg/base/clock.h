@@ -6,9 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-int64_t cmg_clock_ms(void);   /* monotonic                              */
-int64_t cmg_clock_us(void);   /* monotonic                              */
-int64_t cmg_clock_unix(void); /* seconds since 1970, for certificates   */
+int64_t cmg_clock_ms(void);      /* monotonic                              */
+int64_t cmg_clock_us(void);      /* monotonic                              */
+int64_t cmg_clock_unix(void);    /* seconds since 1970, for certificates   */
 int64_t cmg_clock_unix_ms(void); /* the same finer, for log lines       */
 
 /* Fills p with bytes from the kernel, unpredictable to a peer. */

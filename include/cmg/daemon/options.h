@@ -20,7 +20,7 @@
 
 enum cmg_opt_type {
     CMG_OPT_TEXT,   /* char *                                                        */
-    CMG_OPT_LIST,   /* char **, NULL-ended; comma-separated in the file               */
+    CMG_OPT_LIST,   /* char **, never NULL, NULL-ended; comma-separated in the file   */
     CMG_OPT_NUMBER, /* int64_t                                                       */
     CMG_OPT_BYTES,  /* int64_t; "64K", "32M", "4G", "512"                             */
     CMG_OPT_MILLIS, /* int64_t, milliseconds; "250ms", "30s", "15m", "2h"             */
@@ -34,10 +34,10 @@ enum cmg_opt_reload { CMG_RESTART, CMG_LIVE }; /* unsaid means restart */
 struct cmg_option {
     const char *key;
     enum cmg_opt_type type;
-    size_t offset;             /* of the field                                          */
-    const char *def;           /* as an operator would type it; "": unset is fine (NULL,
-                                * or an empty list); NULL: must be set                   */
-    int64_t min, max;          /* inclusive; NUMBER, BYTES, MILLIS; LIST: how many items  */
+    size_t offset;              /* of the field                                          */
+    const char *def;            /* as an operator would type it; "": unset is fine (NULL,
+                                 * or an empty list); NULL: must be set                   */
+    int64_t min, max;           /* inclusive; NUMBER, BYTES, MILLIS; LIST: how many items  */
     const char *const *choices; /* CHOICE, NULL-ended                                    */
     enum cmg_opt_reload reload;
     const char *doc; /* one or two sentences, for the sample file and the manual */
@@ -49,12 +49,12 @@ struct cmg_option {
 
 struct cmg_section {
     const char *name;
-    bool named;         /* "[name label]", any number of times                         */
-    size_t array;       /* named: offset of the pointer to the elements in the conf    */
-    size_t count;       /* named: offset of the size_t count                           */
-    size_t size;        /* named: bytes of one element                                 */
-    size_t label;       /* named: offset of a char * in the element for the label      */
-    unsigned min, max;  /* named: how many must and may be there                       */
+    bool named;          /* "[name label]", any number of times                         */
+    size_t array;        /* named: offset of the pointer to the elements in the conf    */
+    size_t count;        /* named: offset of the size_t count                           */
+    size_t size;         /* named: bytes of one element                                 */
+    size_t label;        /* named: offset of a char * in the element for the label      */
+    unsigned min, max;   /* named: how many must and may be there                       */
     const char *example; /* named: label used in the sample file                       */
     const char *doc;
     const struct cmg_option *options; /* ended by a zeroed one */

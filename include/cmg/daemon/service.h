@@ -21,10 +21,12 @@ struct cmg_service {
      * CMG_SERVICE_LOG_OPTIONS). */
     size_t log_conf; /* offset of a struct cmg_log_conf in the conf struct */
 
-    /* Builds the daemon on the loop. NULL with err: nothing was started. */
+    /* Builds the daemon on the loop. NULL with err: nothing was started; CMG_ECONF ends the
+     * process with 78, so that systemd does not try again. */
     void *(*start)(struct cmg_loop *l, const void *conf, struct cmg_err *err);
     /* SIGHUP with a configuration that loaded and needs no restart. On CMG_OK the daemon
-     * uses `conf` from now on; else nothing has changed. */
+     * uses `conf` from now on, and the one before is freed right after; else nothing has
+     * changed. Not called any more once drain was. */
     enum cmg_rc (*reload)(void *daemon, const void *conf, struct cmg_err *err);
     /* SIGTERM, SIGINT: finish what is in flight, then call done() once; a second signal
      * ends the process. */
@@ -34,6 +36,7 @@ struct cmg_service {
 
 /* The rows of a [log] section whose fields lie in member `field` of struct `conf`. */
 extern const char *const cmg_log_targets[], *const cmg_log_formats[], *const cmg_log_levels[];
+/* clang-format off */
 #define CMG_SERVICE_LOG_OPTIONS(conf, field)                                                       \
     { "target", CMG_CHOICE(conf, field.target), .def = "auto", .choices = cmg_log_targets,         \
       .doc = "auto is the journal under systemd and standard error elsewhere." },                  \
@@ -43,6 +46,7 @@ extern const char *const cmg_log_targets[], *const cmg_log_formats[], *const cmg
       .reload = CMG_LIVE, .doc = "Events less important than this are left out." },                \
     { "access", CMG_BOOL(conf, field.access), .def = "yes", .reload = CMG_LIVE,                    \
       .doc = "One access event for each request." }
+/* clang-format on */
 
 /* The whole of main(): --config FILE, --check, --print-config, --print-sample,
  * --print-manual, --version, --help; loads, starts, READY=1 when cmg_service_ready was
@@ -55,7 +59,8 @@ int cmg_service_main(const struct cmg_service *s, int argc, char **argv);
 void cmg_service_ready(void);
 void cmg_service_status(const char *fmt, ...) CMG_PRINTF(1, 2);
 
-/* The sockets that systemd passed, by FileDescriptorName=; -1: none of that name (left). */
+/* The sockets that systemd passed, by FileDescriptorName=: each call gives the next of that
+ * name, for the caller to keep; -1: none of that name (left). */
 int cmg_service_socket(const char *name);
 
 #endif
