@@ -209,12 +209,16 @@ def test_connections_to_an_endpoint_are_kept(plain: Lab, http: Http1) -> None:
     assert len(numbers) <= 2
 
 
-def test_private_connections(new_lab) -> None:
-    """connections = private: no two clients share one."""
+def test_private_connections(new_lab, site: Site) -> None:
+    """connections = private: what one client leaves behind, no other gets."""
     lab = new_lab(with_gates=False, point={"endpoint echo": {"connections": "private"}})
-    with lab.http1() as one, lab.http1() as two:
-        numbers = [http.request("GET", ECHO_TARGET).json()["connection"] for http in (one, two)]
-    assert numbers[0] != numbers[1]
+
+    def number(identity) -> int:
+        with lab.http1(identity=identity) as http:
+            return http.request("GET", ECHO_TARGET).json()["connection"]
+    first, second = site.pki.client, site.pki.client_2
+    one, other, again = number(first), number(second), number(first)
+    assert one != other and again != other
 
 
 def test_policy_of_32_megabytes(http: Http1) -> None:
