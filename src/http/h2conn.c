@@ -771,20 +771,22 @@ static enum cmg_rc op_head(struct cmg_exchange *x, const struct cmg_head *head)
     if (rc != CMG_OK)
         return rc;
     nghttp2_data_provider body = { .source.ptr = xs, .read_callback = read_body };
-    nghttp2_data_provider *provider = head->end ? NULL : &body;
+    bool interim = c->conf->role == CMG_H2_SERVER && head->status < 200;
+    bool ends = head->end && !interim; /* a 1xx has no body, and the answer is yet to come */
+    nghttp2_data_provider *provider = ends ? NULL : &body;
     int r;
     if (c->conf->role == CMG_H2_CLIENT) {
         xs->id = r = nghttp2_submit_request(c->session, NULL, o.nv, o.n, provider, xs);
-    } else if (head->status < 200) {
+    } else if (interim) {
         r = nghttp2_submit_headers(c->session, NGHTTP2_FLAG_NONE, xs->id, NULL, o.nv, o.n, NULL);
     } else {
         r = nghttp2_submit_response(c->session, xs->id, o.nv, o.n, provider);
     }
     if (r < 0)
         return CMG_EPROTO;
-    if (head->end)
+    if (ends)
         xs->out_ended = true;
-    if (head->end && c->conf->role == CMG_H2_SERVER)
+    if (ends && c->conf->role == CMG_H2_SERVER)
         over(xs);
     cmg_stream_mark(c->stream);
     return CMG_OK;

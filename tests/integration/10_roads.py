@@ -43,7 +43,7 @@ def test_scale_set_never_tries_tcp_tls(new_lab, instances: int) -> None:
 def test_falls_back_at_start(new_lab, instances: int, how: str) -> None:
     lab = new_lab(start=False, instances=instances,
                   point={"channel": {"connect-timeout": "1s", "probe": "1h"}})
-    lab._make_gates()
+    lab.make_gates()
     for gate in lab.tcp_gates:
         getattr(gate, how)()
     for daemon in (*lab.gateways.values(), *lab.points.values()):
@@ -70,7 +70,7 @@ def test_tcp_tls_only_never_falls_back(new_lab) -> None:
 def test_gateway_may_come_later(new_lab) -> None:
     """The connection point waits for its cloud, and backs off."""
     lab = new_lab(start=False)
-    lab._make_gates()
+    lab.make_gates()
     point = lab.points["cp1"].start()
     point.wait_log(r"channel\.failed")
     lab.gateways[1].start()
@@ -91,8 +91,8 @@ def test_several_cloud_management_gateways(new_lab, site, build, tmp_path) -> No
     one = new_lab(start=False)
     two = new_lab(start=False, points=())
     section = {**one.points["cp1"].settings["cmg lab"]}
-    one._make_gates()
-    two._make_gates()
+    one.make_gates()
+    two.make_gates()
     one.points["cp1"].reconfigure({"cmg second": {
         **section, "tcp-tls-port": two.gate_tcp_port, "https-port": two.gate_https_port,
         "https-port-single": two.gate_https_port}})

@@ -108,7 +108,7 @@ def test_gateway_finishes_what_is_in_flight(new_lab) -> None:
 
 def test_endpoint_of_one_connection_point_only(new_lab, site) -> None:
     """Requests go where their endpoint is published, and nowhere else."""
-    lab = new_lab(points=())
+    lab = new_lab(points=(), wait=False)
     lab.add_point("cp1", {"endpoint echo": None})
     lab.add_point("cp2", {"endpoint mp": None, "endpoint mp-https": None, "endpoint sup": None})
     for point in lab.points.values():
@@ -145,7 +145,7 @@ def test_refused_stream_is_replayed_elsewhere(new_lab, site) -> None:
 
 def test_two_sites(new_lab) -> None:
     """Each connection point belongs to a site; its endpoints are reached through it."""
-    lab = new_lab(points=(), gateway={"connection-point cp2": {"site": "SEC"}})
+    lab = new_lab(points=(), wait=False, gateway={"connection-point cp2": {"site": "SEC"}})
     lab.add_point("cp1", {"endpoint echo": None})
     lab.add_point("cp2", {"connection-point": {"site": "SEC"}, "endpoint mp": None})
     for point in lab.points.values():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import shutil
 import ssl
@@ -94,6 +95,7 @@ class Bench:
     def _nginx(self, name: str, port: int, body: str, cpu: int) -> Process:
         config = self.work / f"{name}.conf"
         config.write_text(f"""
+{"user root;" if os.geteuid() == 0 else ""}
 worker_processes 1;
 daemon off;
 pid {name}.pid;

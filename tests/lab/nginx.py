@@ -5,6 +5,7 @@ HEAD, sendfile); everything dynamic goes to backend.py."""
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 from .http1 import pattern_pieces
@@ -60,8 +61,11 @@ class Nginx:
         ssl_certificate_key {pki.management_point.key};
         ssl_client_certificate {pki.site_ca.certificate};
         ssl_verify_client on;"""
+        # Started by root, workers would become another user, who cannot read our folder.
+        user = "user root;" if os.geteuid() == 0 else ""
         config = folder / "nginx.conf"
         config.write_text(f"""
+{user}
 worker_processes 1;
 daemon off;
 pid nginx.pid;

@@ -140,6 +140,7 @@ class Pki:
                                                   usage=None)
 
         self.client = self.client_issuing.issue("client", "/CN=PC0001.example")
+        self.client_2 = self.client_issuing.issue("client-2", "/CN=PC0007.example")
         self.client_expired = self.client_issuing.issue("client-expired", "/CN=PC0002.example",
                                                         expired=True)
         self.client_foreign = self.foreign_ca.issue("client-foreign", "/CN=PC0003.example")

@@ -19,7 +19,7 @@ from .gate import Gate, gates
 from .nginx import Nginx
 from .pki import Identity, Pki
 from .process import Process
-from .waiting import LabError, free_ports, wait_for
+from .waiting import LabError, free_ports, port_answers, wait_for
 
 # Ids of the endpoints, as a site gives them.
 MP, MP_HTTPS, SUP, ECHO = ("72057594037937981", "72057594037937982", "72057594037937983", "8")
@@ -166,9 +166,10 @@ class Lab:
         """Gates, gateways, connection points; with `wait`, until every instance serves."""
         try:
             if self.with_gates:
-                self._make_gates()
+                self.make_gates()
             for gateway in self.gateways.values():
                 gateway.start()
+            self.wait_gateways()
             for point in self.points.values():
                 point.start()
             if wait:
@@ -178,7 +179,16 @@ class Lab:
             raise
         return self
 
-    def _make_gates(self) -> None:
+    def wait_gateways(self, within: float = 20) -> None:
+        """Until all listen: else the first road that a connection point takes is chance."""
+        for i, gateway in self.gateways.items():
+            def listens(i: int = i, gateway: Gateway = gateway) -> bool:
+                if not gateway.is_running():
+                    raise LabError(f"gateway {i} ended\n{gateway.explain()}")
+                return port_answers(self.port(i)) and port_answers(self.tcp_port + i - 1)
+            wait_for(listens, f"gateway {i} to listen", within, explain=gateway.explain)
+
+    def make_gates(self) -> None:
         self.tcp_gates = gates(self.gate_tcp_port, self.tcp_port, self.instances)
         # With one instance the HTTPS road is the clients' port, through the load balancer.
         target = self.client_port if self.instances == 1 else self.https_port

@@ -31,7 +31,7 @@ def wait_for(check: Callable[[], T | None], what: str, within: float = 15.0, eve
         time.sleep(every)
 
 
-def tail(path: Path, lines: int = 15) -> str:
+def tail(path: Path, lines: int = 8) -> str:
     """The last lines of a log, indented for an error message."""
     try:
         text = path.read_text(errors="replace").splitlines()
