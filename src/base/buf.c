@@ -13,7 +13,7 @@ char *cmg_buf_reserve(struct cmg_buf *b, size_t n)
 {
     if (n > b->max - b->n)
         return NULL;
-    if (b->off + b->n + n > b->cap) {
+    if (!b->p || b->off + b->n + n > b->cap) {
         /* Moving down is only worth it when it frees at least half. */
         if (b->off && b->off >= b->cap / 2 && b->n + n <= b->cap) {
             memmove(b->p, b->p + b->off, b->n);

@@ -25,6 +25,7 @@
 #include "cmg/http/h2conn.h"
 #include "cmg/net/loop.h"
 #include "cmg/net/stream.h"
+#include "cmg/net/tls.h"
 #include "cmg/proto/greeting.h"
 
 /* HAProxy opens up to 100 streams before it has read what we allow, and a stream too many
@@ -46,9 +47,10 @@ static const unsigned allowed[STATES] = {
 /* clang-format on */
 
 struct cmg_channel {
-    struct cmg_loop *loop;               /* borrowed                                      */
-    struct cmg_h2conn *h2;               /* owned by itself, until its on_closed          */
-    struct cmg_h2conn_conf h2_conf;      /* lent to h2                                    */
+    struct cmg_loop *loop;          /* borrowed                                      */
+    struct cmg_h2conn *h2;          /* owned by itself, until its on_closed          */
+    struct cmg_h2conn_conf h2_conf; /* lent to h2                                    */
+    struct ssl_st *ssl;             /* borrowed from h2's stream, gone after on_closed; or NULL */
     const struct cmg_channel_events *ev; /* borrowed; NULL: abandoned                     */
     void *arg;
     enum state state;
@@ -244,21 +246,12 @@ static void on_ping(void *arg, int64_t rtt_us)
     c->info.rtt_us = rtt_us;
 }
 
-/* TLS 1.3 lets a client finish its handshake before the server has looked at its
- * certificate: the alert comes with the first read, when the dial is long over. Later a
- * gateway says so by cmg_h2conn_refuse, which it also uses for other ends: the words decide. */
-static bool is_refusal(const char *detail)
+/* Two ways to be refused when the dial is long over. In TLS 1.3 a client's handshake is done
+ * before the server has looked at its certificate: the alert comes with the first read. And
+ * a gateway that knows the certificate but not us says so with its GOAWAY. */
+static bool is_refusal(const struct cmg_channel *c, const char *detail)
 {
-    static const char *const words[] = {
-        CMG_WIRE_NOT_ADMITTED, /* the rest is cmg_tls_reason's */
-        "our certificate",
-        "client certificate",
-        "our signature",
-    };
-    for (size_t i = 0; i < CMG_COUNT(words); i++)
-        if (strstr(detail, words[i]))
-            return true;
-    return false;
+    return cmg_tls_refused(c->ssl) || strstr(detail, CMG_WIRE_NOT_ADMITTED);
 }
 
 static void judge_end(struct cmg_channel *c, const char *detail)
@@ -266,7 +259,7 @@ static void judge_end(struct cmg_channel *c, const char *detail)
     bool ours = c->state == DRAINING || c->state == CLOSING;
     if (!detail || !*detail)
         detail = ours ? "closed" : "the gateway closed the connection";
-    if (is_refusal(detail) && (!ours || c->why.code != CMG_OK))
+    if (is_refusal(c, detail) && (!ours || c->why.code != CMG_OK))
         (void)cmg_fail(&c->why, CMG_EDENIED, "%s", detail); /* says more than our timeout */
     else if (c->why.code == CMG_OK)
         (void)cmg_fail(&c->why, ours ? CMG_OK : CMG_EIO, "%s", detail);
@@ -364,6 +357,7 @@ struct cmg_channel *cmg_channel_new(struct cmg_loop *l, struct cmg_stream *taken
     c->timer = cmg_timer_new(l, on_timer, c);
     cmg_timer_set(c->timer, conf->greeting_ms);
 
+    c->ssl = cmg_stream_ssl(taken);
     cmg_stream_user_timeout(taken, user_timeout(conf));
     c->h2_conf = h2_conf(conf, c->info.foreign);
     c->h2 = cmg_h2conn_new(l, taken, &c->h2_conf, &events, c);

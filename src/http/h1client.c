@@ -143,6 +143,8 @@ static bool read_head(struct cmg_h1conn *c, struct cmg_str in, size_t *used)
 /* Once the answer is complete: the connection is kept or closed. */
 static void settle(struct cmg_h1conn *c, size_t rest)
 {
+    if (c->state == H1_REST && c->draining)
+        h1_close(c, 0);
     if (c->state != H1_BUSY || c->in.part != H1_WHOLE)
         return;
     if (!c->keep || c->draining || c->ended || rest || c->out.part != H1_WHOLE ||

@@ -381,8 +381,8 @@ struct cmg_h1conn *h1_new(struct cmg_loop *l, struct cmg_stream *taken,
 void cmg_h1conn_drain(struct cmg_h1conn *c)
 {
     c->draining = true;
-    if (c->state == H1_REST && !c->in_data)
-        h1_close(c, H1_LINGER_MS);
+    if (!c->in_data)
+        c->role->settle(c, 0);
 }
 
 void cmg_h1conn_close(struct cmg_h1conn *c)

@@ -89,7 +89,7 @@ struct h1_role {
     void (*read_whole)(struct cmg_h1conn *c, const struct cmg_field *trailers, size_t n);
     /* Its body is malformed. */
     void (*read_broken)(struct cmg_h1conn *c, const struct cmg_err *err);
-    /* on_data is through; `rest` bytes were left. */
+    /* on_data is through, `rest` bytes were left; or a drain was asked for. */
     void (*settle)(struct cmg_h1conn *c, size_t rest);
     /* The peer sends no more, and all it sent was looked at. */
     void (*ended)(struct cmg_h1conn *c);

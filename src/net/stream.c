@@ -78,6 +78,7 @@ struct cmg_stream {
 
     bool paused, ended, blocked; /* blocked: the last write could not go on */
     bool read_wants_write, was_full;
+    bool write_failed; /* an end of input that is found after that is not a clean one */
     struct cmg_task flush, deliver, more, gone;
 
     enum cmg_close_reason why;
@@ -128,7 +129,7 @@ static void vanish(struct cmg_stream *s, enum cmg_close_reason why, const char *
     if (s->state == GONE)
         return;
     s->why = why;
-    if (detail != s->detail) /* printing a buffer into itself empties it */
+    if (detail != s->detail)
         snprintf(s->detail, sizeof(s->detail), "%s", detail ? detail : "");
     enter(s, GONE);
 }
@@ -374,7 +375,7 @@ static void receive(struct cmg_stream *s)
     if (s->state != OPEN)
         return;
     if (m == END_CLEAN || m == END_CUT)
-        ended(s, m == END_CLEAN);
+        ended(s, m == END_CLEAN && !s->write_failed);
     else if (m == FAILED)
         vanish(s, CMG_CLOSE_ERROR, s->detail);
     else if (m == MOVED)
@@ -421,6 +422,22 @@ static void linger(struct cmg_stream *s)
         vanish(s, CMG_CLOSE_LOCAL, NULL);
 }
 
+/* A peer that refuses to read on may have said why before it reset the connection, and its
+ * words still lie in our socket: an HTTP endpoint's 413 must not be lost. */
+static void hear_last_words(struct cmg_stream *s)
+{
+    char why[sizeof(s->detail)];
+    memcpy(why, s->detail, sizeof(why));
+    s->write_failed = true;
+    while (s->state == OPEN && !s->paused && !s->ended) {
+        uint64_t before = s->received;
+        receive(s);
+        if (s->received == before)
+            break;
+    }
+    vanish(s, CMG_CLOSE_ERROR, why[0] ? why : "the peer closed");
+}
+
 /* Writes what is queued until it is gone or the peer has enough. */
 static void drain_out(struct cmg_stream *s)
 {
@@ -436,7 +453,7 @@ static void drain_out(struct cmg_stream *s)
             s->blocked = m == WANT_WRITE;
             return;
         } else {
-            vanish(s, CMG_CLOSE_ERROR, s->detail[0] ? s->detail : "the peer closed");
+            hear_last_words(s);
             return;
         }
     }

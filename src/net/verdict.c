@@ -158,7 +158,7 @@ void cmg_verdict_date(const ASN1_TIME *t, char out[16])
 {
     struct tm tm;
     if (ASN1_TIME_to_tm(t, &tm) != 1 || strftime(out, 16, "%Y-%m-%d", &tm) == 0)
-        snprintf(out, 16, "?");
+        memcpy(out, "?", 2);
 }
 
 /* ---- judging a chain ---- */

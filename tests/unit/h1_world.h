@@ -65,10 +65,10 @@ static inline bool world_run(struct world *w, bool (*holds)(void *arg), void *ar
 }
 
 /* Fails the test when it does not come true in time. */
-#define until(w, holds, arg)                                                                      \
-    do {                                                                                           \
-        if (!world_run((w), (holds), (arg), DEADLINE_MS))                                          \
-            fail_msg("%s did not come true", #holds);                                              \
+#define until(w, holds, arg)                              \
+    do {                                                  \
+        if (!world_run((w), (holds), (arg), DEADLINE_MS)) \
+            fail_msg("%s did not come true", #holds);     \
     } while (0)
 
 static inline bool flag_is_set(void *arg)

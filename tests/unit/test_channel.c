@@ -7,8 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
 
 #include "cmg/base/alloc.h"
 #include "cmg/base/log.h"
@@ -17,6 +20,7 @@
 #include "cmg/http/h2conn.h"
 #include "cmg/net/loop.h"
 #include "cmg/net/stream.h"
+#include "cmg/net/tls.h"
 #include "cmg/proto/greeting.h"
 
 enum { ASKS = 256, PATIENCE_MS = 5000 };
@@ -31,9 +35,10 @@ struct ask { /* a request of the gateway */
 
 static struct {
     struct cmg_loop *loop;
-    struct cmg_channel *channel; /* NULL once closed */
-    struct cmg_h2conn *gateway;  /* NULL once closed */
-    int silent_fd;               /* instead of a gateway; or 0 */
+    struct cmg_channel *channel;   /* NULL once closed */
+    struct cmg_h2conn *gateway;    /* NULL once closed */
+    struct cmg_stream *connecting; /* TLS under way */
+    int silent_fd;                 /* instead of a gateway; or 0 */
     struct cmg_endpoint_set one, two;
     struct ask asks[ASKS];
     size_t nasks;
@@ -278,6 +283,95 @@ static void on_closed(void *arg, const struct cmg_err *why)
     world.channel = NULL;
 }
 
+/* TLS ---------------------------------------------------------------------------------- */
+
+static void start_channel(struct cmg_stream *taken, const char *alpn, int64_t greeting_ms);
+
+/* As in life: the channel takes the stream over the moment that it is open. */
+static void on_connected(void *arg)
+{
+    (void)arg;
+    start_channel(world.connecting, CMG_WIRE_ALPN_RH2, PATIENCE_MS);
+}
+
+static size_t take_nothing(void *arg, struct cmg_str in)
+{
+    (void)arg, (void)in;
+    return 0;
+}
+
+static void extension(X509 *x, int nid, const char *value)
+{
+    X509_EXTENSION *e = X509V3_EXT_conf_nid(NULL, NULL, nid, value);
+    assert_non_null(e);
+    assert_int_equal(1, X509_add_ext(x, e, -1));
+    X509_EXTENSION_free(e);
+}
+
+struct identity {
+    char certificate[64], key[64];
+};
+
+/* A key and a certificate that signed itself. */
+static void make_identity(struct identity *id, const char *dir, const char *name)
+{
+    snprintf(id->certificate, sizeof(id->certificate), "%s/%s.pem", dir, name);
+    snprintf(id->key, sizeof(id->key), "%s/%s.key", dir, name);
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    X509 *x = X509_new();
+    X509_NAME *subject = X509_get_subject_name(x);
+    X509_set_version(x, 2);
+    ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
+    X509_gmtime_adj(X509_getm_notBefore(x), -60);
+    X509_gmtime_adj(X509_getm_notAfter(x), 3600);
+    X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0);
+    X509_set_issuer_name(x, subject);
+    X509_set_pubkey(x, key);
+    extension(x, NID_subject_alt_name, "DNS:cmg.example");
+    extension(x, NID_ext_key_usage, "serverAuth,clientAuth");
+    assert_true(X509_sign(x, key, EVP_sha256()) > 0);
+
+    FILE *f = fopen(id->certificate, "w");
+    assert_int_equal(1, PEM_write_X509(f, x));
+    fclose(f);
+    f = fopen(id->key, "w");
+    assert_int_equal(0, fchmod(fileno(f), 0600));
+    assert_int_equal(1, PEM_write_PrivateKey(f, key, NULL, NULL, 0, NULL, NULL));
+    fclose(f);
+    X509_free(x);
+    EVP_PKEY_free(key);
+}
+
+static void remove_identity(const struct identity *id)
+{
+    unlink(id->certificate);
+    unlink(id->key);
+}
+
+/* Both ends trust `gateway` and nobody else. */
+static struct cmg_tls *context(bool server, const struct identity *own,
+                               const struct identity *gateway)
+{
+    static const char *const alpn[] = { CMG_WIRE_ALPN_RH2, NULL };
+    struct cmg_err err = { .text = "" };
+    struct cmg_trust *trust = cmg_trust_load(gateway->certificate, &err);
+    if (!trust)
+        fail_msg("%s", err.text);
+    const struct cmg_tls_conf conf = {
+        .server = server,
+        .certificate = own ? own->certificate : NULL,
+        .key = own ? own->key : NULL,
+        .trust = trust,
+        .peer = CMG_TLS_PEER_VERIFIED,
+        .alpn = alpn,
+    };
+    struct cmg_tls *tls = cmg_tls_new(&conf, &err);
+    if (!tls)
+        fail_msg("%s", err.text);
+    cmg_trust_unref(trust);
+    return tls;
+}
+
 /* Setting up --------------------------------------------------------------------------- */
 
 static void endpoint(struct cmg_endpoint_set *set, const char *id)
@@ -302,23 +396,20 @@ static struct cmg_stream *stream(int fd)
     return cmg_stream_new(world.loop, fd, NULL, NULL, 0, NULL, NULL);
 }
 
-static void start_with(const char *alpn, int64_t greeting_ms, bool gateway)
+static void start_world(void)
 {
-    static const struct cmg_channel_events events = { on_open, on_exchange, on_draining,
-                                                      on_closed };
-    static const struct cmg_h2conn_events gateway_events = { .on_exchange = on_gateway_exchange,
-                                                             .on_closed = on_gateway_closed };
-    static struct cmg_h2conn_conf gateway_conf;
-    bool haproxy = strcmp(alpn, CMG_WIRE_ALPN_H2) == 0;
     memset(&world, 0, sizeof(world));
     cmg_log_to(NULL, CMG_ERROR);
     world.loop = cmg_loop_new();
     endpoint(&world.one, "mp1");
     endpoint(&world.two, "mp1");
     endpoint(&world.two, "mp2");
+}
 
-    int fds[2];
-    assert_int_equal(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds));
+static void start_channel(struct cmg_stream *taken, const char *alpn, int64_t greeting_ms)
+{
+    static const struct cmg_channel_events events = { on_open, on_exchange, on_draining,
+                                                      on_closed };
     const struct cmg_channel_conf conf = {
         .name = "cp1",
         .site = "S01",
@@ -330,8 +421,24 @@ static void start_with(const char *alpn, int64_t greeting_ms, bool gateway)
         .ping_ms = 20,
         .ping_deadline_ms = 5000,
     };
-    world.channel =
-        cmg_channel_new(world.loop, stream(fds[0]), alpn, &conf, &world.one, &events, &world);
+    world.channel = cmg_channel_new(world.loop, taken, alpn, &conf, &world.one, &events, &world);
+}
+
+static void pair(int fds[2])
+{
+    assert_int_equal(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds));
+}
+
+static void start_with(const char *alpn, int64_t greeting_ms, bool gateway)
+{
+    static const struct cmg_h2conn_events gateway_events = { .on_exchange = on_gateway_exchange,
+                                                             .on_closed = on_gateway_closed };
+    static struct cmg_h2conn_conf gateway_conf;
+    bool haproxy = strcmp(alpn, CMG_WIRE_ALPN_H2) == 0;
+    int fds[2];
+    start_world();
+    pair(fds);
+    start_channel(stream(fds[0]), alpn, greeting_ms);
     if (!gateway) {
         world.silent_fd = fds[1];
         return;
@@ -740,6 +847,39 @@ static void a_gateway_that_gives_up_on_us_is_no_refusal(void **state)
     end();
 }
 
+/* What the gateway's TLS does with a certificate that it does not trust, or with none. */
+static void an_alert_after_our_handshake_is_a_refusal(void **state)
+{
+    (void)state;
+    static const struct cmg_stream_events client_events = { .on_open = on_connected,
+                                                            .on_data = take_nothing };
+    static const struct cmg_stream_events server_events = { .on_data = take_nothing };
+    for (int i = 0; i < 2; i++) {
+        char dir[] = "/tmp/test_channel.XXXXXX";
+        assert_non_null(mkdtemp(dir));
+        struct identity gateway, own;
+        make_identity(&gateway, dir, "gateway");
+        make_identity(&own, dir, "own");
+        struct cmg_tls *server = context(true, &gateway, &gateway);
+        struct cmg_tls *client = context(false, i ? &own : NULL, &gateway);
+        int fds[2];
+        start_world();
+        pair(fds);
+        (void)cmg_stream_new(world.loop, fds[1], server, NULL, PATIENCE_MS, &server_events, NULL);
+        world.connecting = cmg_stream_new(world.loop, fds[0], client, "cmg.example", PATIENCE_MS,
+                                          &client_events, NULL);
+        RUN_UNTIL(is_closed);
+        if (world.why.code != CMG_EDENIED)
+            fail_msg("%d: %s", world.why.code, world.why.text);
+        end();
+        cmg_tls_unref(server);
+        cmg_tls_unref(client);
+        remove_identity(&gateway);
+        remove_identity(&own);
+        rmdir(dir);
+    }
+}
+
 static void a_gateway_that_vanishes_is_an_error(void **state)
 {
     (void)state;
@@ -819,6 +959,7 @@ int main(void)
         cmocka_unit_test(a_refusal_by_the_gateway_is_told_apart),
         cmocka_unit_test(an_open_channel_can_be_refused_too),
         cmocka_unit_test(a_gateway_that_gives_up_on_us_is_no_refusal),
+        cmocka_unit_test(an_alert_after_our_handshake_is_a_refusal),
         cmocka_unit_test(a_gateway_that_vanishes_is_an_error),
         cmocka_unit_test(a_gateway_that_drains_is_told),
         cmocka_unit_test(closing_cuts_and_is_told),

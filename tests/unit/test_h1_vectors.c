@@ -14,7 +14,6 @@
 #define POST "POST / HTTP/1.1\r\n" HOST
 #define CHUNKED POST "Transfer-Encoding: chunked\r\n\r\n"
 
-/* clang-format off */
 static const struct {
     const char *says;
     struct cmg_str in;
@@ -34,10 +33,10 @@ static const struct {
     { "two different Content-Lengths are refused",
       S(POST "Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!"), CMG_EPROTO },
     { "a signed Content-Length is refused", S(POST "Content-Length: +5\r\n\r\nhello"), CMG_EPROTO },
-    { "a list of Content-Lengths is refused",
-      S(POST "Content-Length: 5, 5\r\n\r\nhello"), CMG_EPROTO },
-    { "a Content-Length with a blank inside is refused",
-      S(POST "Content-Length: 5 6\r\n\r\nhello"), CMG_EPROTO },
+    { "a list of Content-Lengths is refused", S(POST "Content-Length: 5, 5\r\n\r\nhello"),
+      CMG_EPROTO },
+    { "a Content-Length with a blank inside is refused", S(POST "Content-Length: 5 6\r\n\r\nhello"),
+      CMG_EPROTO },
     { "an empty Content-Length is refused", S(POST "Content-Length: \r\n\r\n"), CMG_EPROTO },
     { "a Content-Length that wraps at 64 bits is refused",
       S(POST "Content-Length: 18446744073709551621\r\n\r\nhello"), CMG_EPROTO },
@@ -48,14 +47,16 @@ static const struct {
     { "chunked behind another coding is refused",
       S(POST "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"), CMG_EPROTO },
     { "chunked behind a vertical tab is refused",
-      S(POST "Transfer-Encoding: \x0b" "chunked\r\n\r\n0\r\n\r\n"), CMG_EPROTO },
+      S(POST "Transfer-Encoding: \x0b"
+             "chunked\r\n\r\n0\r\n\r\n"),
+      CMG_EPROTO },
     { "Transfer-Encoding twice is refused",
       S(POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
       CMG_EPROTO },
     { "Transfer-Encoding in HTTP/1.0 is refused",
       S("POST / HTTP/1.0\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), CMG_EPROTO },
-    { "a blank before the colon is refused",
-      S(POST "Content-Length : 5\r\n\r\nhello"), CMG_EPROTO },
+    { "a blank before the colon is refused", S(POST "Content-Length : 5\r\n\r\nhello"),
+      CMG_EPROTO },
     { "a folded field is refused", S(GET "X: a\r\n b\r\n\r\n"), CMG_EPROTO },
     { "a first field that starts with a blank is refused",
       S("GET / HTTP/1.1\r\n X: a\r\n" HOST "\r\n"), CMG_EPROTO },
@@ -69,13 +70,13 @@ static const struct {
     { "a negative chunk size is refused", S(CHUNKED "-1\r\nhello\r\n0\r\n\r\n"), CMG_EPROTO },
     { "a chunk size that wraps at 64 bits is refused",
       S(CHUNKED "10000000000000005\r\nhello\r\n0\r\n\r\n"), CMG_EPROTO },
-    { "a chunk extension that ends in bare LF is refused",
-      S(CHUNKED "5;a\nhello\r\n0\r\n\r\n"), CMG_EPROTO },
+    { "a chunk extension that ends in bare LF is refused", S(CHUNKED "5;a\nhello\r\n0\r\n\r\n"),
+      CMG_EPROTO },
     { "a chunk extension is passed over", S(CHUNKED "5;a=b\r\nhello\r\n0\r\n\r\n"), CMG_OK },
-    { "a chunk size that ends in bare LF is refused",
-      S(CHUNKED "5\nhello\r\n0\r\n\r\n"), CMG_EPROTO },
-    { "chunk data without CRLF behind it is refused",
-      S(CHUNKED "5\r\nhelloXX0\r\n\r\n"), CMG_EPROTO },
+    { "a chunk size that ends in bare LF is refused", S(CHUNKED "5\nhello\r\n0\r\n\r\n"),
+      CMG_EPROTO },
+    { "chunk data without CRLF behind it is refused", S(CHUNKED "5\r\nhelloXX0\r\n\r\n"),
+      CMG_EPROTO },
     { "HTTP/1.2 is refused", S("GET / HTTP/1.2\r\n" HOST "\r\n"), CMG_EPROTO },
     { "HTTP/2.0 as text is refused", S("GET / HTTP/2.0\r\n" HOST "\r\n"), CMG_EPROTO },
     { "a version in lower case is refused", S("GET / http/1.1\r\n" HOST "\r\n"), CMG_EPROTO },
@@ -83,22 +84,19 @@ static const struct {
     { "an absolute target with another host than Host is refused",
       S("GET http://b/x HTTP/1.1\r\n" HOST "\r\n"), CMG_EPROTO },
     { "an empty line before the request is refused", S("\r\n" GET "\r\n"), CMG_EPROTO },
-    { "two blanks in the request line are refused",
-      S("GET  / HTTP/1.1\r\n" HOST "\r\n"), CMG_EPROTO },
-    { "tabs in the request line are refused",
-      S("GET\t/\tHTTP/1.1\r\n" HOST "\r\n"), CMG_EPROTO },
+    { "two blanks in the request line are refused", S("GET  / HTTP/1.1\r\n" HOST "\r\n"),
+      CMG_EPROTO },
+    { "tabs in the request line are refused", S("GET\t/\tHTTP/1.1\r\n" HOST "\r\n"), CMG_EPROTO },
     { "a blank in the target is refused", S("GET /a b HTTP/1.1\r\n" HOST "\r\n"), CMG_EPROTO },
-    { "a byte above 0x7f in the target is taken",
-      S("GET /\xe9 HTTP/1.1\r\n" HOST "\r\n"), CMG_OK },
-    { "a control character in the target is refused",
-      S("GET /\x01 HTTP/1.1\r\n" HOST "\r\n"), CMG_EPROTO },
+    { "a byte above 0x7f in the target is taken", S("GET /\xe9 HTTP/1.1\r\n" HOST "\r\n"), CMG_OK },
+    { "a control character in the target is refused", S("GET /\x01 HTTP/1.1\r\n" HOST "\r\n"),
+      CMG_EPROTO },
     { "a control character in a name is refused", S(GET "X\x01: a\r\n\r\n"), CMG_EPROTO },
     { "an empty name is refused", S(GET ": a\r\n\r\n"), CMG_EPROTO },
     { "a field without a colon is refused", S(GET "foo\r\n\r\n"), CMG_EPROTO },
     { "a Content-Length among the trailers changes nothing",
       S(CHUNKED "5\r\nhello\r\n0\r\nContent-Length: 9\r\n\r\n"), CMG_OK },
 };
-/* clang-format on */
 
 static void each_is_taken_or_refused(void **state)
 {

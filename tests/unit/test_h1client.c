@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "h1_world.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
 /* A client on one end of a socket pair, a raw endpoint on the other. */
 struct line {
     struct world w;
@@ -207,7 +210,8 @@ static void interim_heads_come_before_the_final_one(void **state)
     assert_true(x->ops->body(x, CMG_STR("ok")));
     x->ops->end(x, NULL, 0);
     until_peer_got(&l->w, &l->p, "\r\n\r\nok");
-    peer_says(&l->p, "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    peer_says(&l->p,
+              "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     until(&l->w, is_idle_again, l);
     assert_int_equal(3, l->h.heads);
     assert_int_equal(100, l->h.statuses[0]);
@@ -408,6 +412,21 @@ static void connection_close_is_honoured(void **state)
 
 /* ---- answers that overtake their request */
 
+static void tcp_pair(int fds[2])
+{
+    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t size = sizeof(a);
+    int door = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(0, bind(door, (struct sockaddr *)&a, sizeof(a)));
+    assert_int_equal(0, listen(door, 1));
+    assert_int_equal(0, getsockname(door, (struct sockaddr *)&a, &size));
+    fds[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(0, connect(fds[0], (struct sockaddr *)&a, sizeof(a)));
+    fds[1] = accept(door, NULL, NULL);
+    close(door);
+    assert_int_equal(0, fcntl(fds[0], F_SETFL, O_NONBLOCK));
+}
+
 static void an_early_refusal_is_delivered_and_the_rest_swallowed(void **state)
 {
     (void)state;
@@ -445,6 +464,70 @@ static void an_early_success_does_not_stop_the_request(void **state)
     peer_says(&l->p, "def");
     until(&l->w, flag_is_set, &l->closed);
     assert_body(l, "abcdef");
+    line_free(l);
+}
+
+/* What an impatient endpoint does over TCP: refuses, closes with our bytes unread, and so
+ * resets the connection while we are still writing. */
+static void refuse_and_reset(int fd)
+{
+    static const char refusal[] = "HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno";
+    assert_int_equal(sizeof(refusal) - 1, send(fd, refusal, sizeof(refusal) - 1, MSG_NOSIGNAL));
+    close(fd);
+}
+
+static void a_refusal_before_a_reset_is_heard(void **state)
+{
+    (void)state;
+    struct cmg_str big = run_of('u', MIB);
+    for (int write_first = 0; write_first <= 1; write_first++) {
+        struct line *l = line_open();
+        int fds[2];
+        tcp_pair(fds);
+        l->p.fd = -1;
+        l->c = cmg_h1conn_client(l->w.loop,
+                                 cmg_stream_new(l->w.loop, fds[0], NULL, NULL, 0, NULL, NULL),
+                                 &l->conf, &client_events, l);
+        struct cmg_exchange *x = begin(l, "POST", 8 * MIB, false);
+        if (!write_first)
+            assert_false(x->ops->body(x, big)); /* more than the kernel takes */
+        settle(&l->w);
+        refuse_and_reset(fds[1]);
+        if (write_first) /* and find out by writing that the connection is gone */
+            assert_false(x->ops->body(x, big));
+        until(&l->w, is_over, l);
+        if (l->h.gone)
+            fail_msg("not heard: %s", l->h.fault.text);
+        assert_int_equal(413, l->h.statuses[0]);
+        assert_body(l, "no");
+        line_free(l);
+    }
+    free_run(big);
+}
+
+/* Without a length only an orderly end tells a whole answer from half of one. */
+static void an_answer_until_the_end_is_cut_by_a_reset(void **state)
+{
+    (void)state;
+    static const char half[] = "HTTP/1.1 200 OK\r\n\r\nhalf of";
+    const struct linger hard = { .l_onoff = 1 };
+    struct line *l = line_open();
+    int fds[2];
+    tcp_pair(fds);
+    l->p.fd = -1;
+    l->c =
+        cmg_h1conn_client(l->w.loop, cmg_stream_new(l->w.loop, fds[0], NULL, NULL, 0, NULL, NULL),
+                          &l->conf, &client_events, l);
+    begin(l, "GET", -1, true);
+    settle(&l->w);
+    assert_int_equal(sizeof(half) - 1, send(fds[1], half, sizeof(half) - 1, MSG_NOSIGNAL));
+    l->h.wanted_bytes = 7;
+    until(&l->w, heard_has_bytes, &l->h);
+    assert_int_equal(0, setsockopt(fds[1], SOL_SOCKET, SO_LINGER, &hard, sizeof(hard)));
+    close(fds[1]);
+    assert_gone(l, "reset");
+    assert_int_equal(CMG_EIO, l->h.fault.code);
+    assert_false(l->h.fault.unprocessed);
     line_free(l);
 }
 
@@ -549,7 +632,9 @@ static void a_silent_endpoint_times_out(void **state)
 {
     (void)state;
     static const char *const answers[] = {
-        "", "HTTP/1.1 200 O", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc",
+        "",
+        "HTTP/1.1 200 O",
+        "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc",
     };
     for (size_t i = 0; i < CMG_COUNT(answers); i++) {
         struct line *l = line_open();
@@ -704,6 +789,8 @@ int main(void)
         cmocka_unit_test(connection_close_is_honoured),
         cmocka_unit_test(an_early_refusal_is_delivered_and_the_rest_swallowed),
         cmocka_unit_test(an_early_success_does_not_stop_the_request),
+        cmocka_unit_test(a_refusal_before_a_reset_is_heard),
+        cmocka_unit_test(an_answer_until_the_end_is_cut_by_a_reset),
         cmocka_unit_test(a_kept_connection_that_closes_leaves_silently),
         cmocka_unit_test(what_was_never_written_is_unprocessed),
         cmocka_unit_test(what_was_written_is_not_unprocessed),

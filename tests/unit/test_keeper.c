@@ -653,8 +653,10 @@ static void the_same_reason_is_news_after_a_channel_was_open(void **state)
         dial_fails(CMG_DIAL_CONNECT, "filtered");
         run_for(1000);
         assert_int_equal(2 * i, said("channel.failed", ""));
+        assert_int_equal(2, status(k).failures);
         dial_connects();
         opens(last_channel());
+        assert_int_equal(0, status(k).failures);
         run_for(10000);
         closes(last_channel(), CMG_EIO, "reset");
     }
@@ -820,6 +822,20 @@ static void a_gateway_that_drains_is_dialed_while_its_channel_finishes(void **st
     assert_int_equal(0, status(k).draining);
     assert_state(k, "open");
     assert_int_equal(0, warnings());
+    end(k);
+}
+
+static void a_gateway_that_drains_ends_the_probe(void **state)
+{
+    (void)state;
+    struct cmg_keeper *k = start_on_https();
+    run_for(60000);
+    struct cmg_dial *probe = last_dial();
+    last_channel()->ev->on_draining(last_channel()->arg);
+    assert_true(probe->cancelled);
+    assert_false(status(k).probing);
+    run_for(0);
+    assert_int_equal(443, last_dial()->port);
     end(k);
 }
 
@@ -1174,6 +1190,11 @@ static void freeing_cuts_whatever_is_left(void **state)
     end(k);
     assert_true(world.channels[0].abandoned && world.channels[1].abandoned);
     cmg_keeper_free(NULL);
+
+    k = start();
+    cmg_keeper_drain(k, 5000, on_done, &world);
+    end(k); /* before the loop could tell */
+    assert_int_equal(0, world.done);
 }
 
 int main(void)
@@ -1198,6 +1219,7 @@ int main(void)
         cmocka_unit_test(an_open_channel_that_is_refused_waits_the_longest_step),
         cmocka_unit_test(a_gateway_that_greets_and_closes_is_dialed_ever_more_rarely),
         cmocka_unit_test(a_gateway_that_drains_is_dialed_while_its_channel_finishes),
+        cmocka_unit_test(a_gateway_that_drains_ends_the_probe),
         cmocka_unit_test(channels_that_never_finish_do_not_pile_up),
         cmocka_unit_test(probes_tcp_tls_beside_the_live_channel_and_moves_up),
         cmocka_unit_test(a_failed_probe_leaves_the_channel_alone_and_grows_rarer),

@@ -26,7 +26,7 @@ static inline void cmg_buf_init(struct cmg_buf *b, size_t max)
 
 static inline struct cmg_str cmg_buf_str(const struct cmg_buf *b)
 {
-    return (struct cmg_str){ b->p + (b->p ? b->off : 0), b->n };
+    return (struct cmg_str){ b->p ? b->p + b->off : NULL, b->n };
 }
 
 static inline size_t cmg_buf_room(const struct cmg_buf *b)
