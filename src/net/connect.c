@@ -347,10 +347,34 @@ static bool set_up(CURL *curl, struct cmg_connect *c, long left_ms)
     return rc == CURLE_OK;
 }
 
+/* The verdict goes with the connection: in TLS 1.3 a server refuses our certificate, or the
+ * lack of one, when its answer is read. */
+static struct cmg_verdict *verdict_of(CURL *curl)
+{
+    char *v = NULL;
+    curl_easy_getinfo(curl, CURLINFO_PRIVATE, &v);
+    return (void *)v;
+}
+
+const char *cmg_connect_words(CURL *curl, CURLcode rc)
+{
+    const struct cmg_verdict *v = verdict_of(curl);
+    return v && v->why.text[0] ? v->why.text : curl_easy_strerror(rc);
+}
+
+void cmg_connect_close(CURL *curl)
+{
+    struct cmg_verdict *v = verdict_of(curl);
+    curl_easy_cleanup(curl);
+    cmg_verdict_unref(v);
+}
+
 static void keep(struct cmg_connect *c, CURL *curl)
 {
     if (!c->only_fd) {
         forget_callbacks(curl);
+        curl_easy_setopt(curl, CURLOPT_PRIVATE, c->verdict);
+        c->verdict = NULL;
         c->curl = curl;
         return;
     }
@@ -401,6 +425,6 @@ void cmg_connect_clear(struct cmg_connect *c)
     if (c->fd >= 0)
         close(c->fd);
     if (c->curl)
-        curl_easy_cleanup(c->curl);
+        cmg_connect_close(c->curl);
     cmg_verdict_unref(c->verdict);
 }

@@ -50,6 +50,11 @@ void cmg_connect_run(struct cmg_connect *c);
 /* Frees what was not taken and all that is owned. */
 void cmg_connect_clear(struct cmg_connect *c);
 
+/* For a connection that was kept: why a read or write of it failed with `rc`, in words that are
+ * good until the next call; and its end. */
+const char *cmg_connect_words(CURL *curl, CURLcode rc);
+void cmg_connect_close(CURL *curl);
+
 /* Why curl_easy_perform failed with `rc`, into step, refused and err. */
 void cmg_connect_explain(struct cmg_connect *c, CURL *curl, CURLcode rc);
 

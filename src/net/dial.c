@@ -435,7 +435,7 @@ struct cmg_dial *cmg_dial_start(struct cmg_dialer *dialer, const struct cmg_dial
     d->loop = dialer->loop;
     d->on_done = on_done;
     d->arg = arg;
-    d->key = cmg_strdup(t->key);
+    d->key = cmg_strdup(t->key ? t->key : t->host);
     d->tls_name = copy_set(t->tls_name);
     d->tls = cmg_tls_ref(t->tls);
     if (t->upgrade)

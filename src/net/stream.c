@@ -30,6 +30,7 @@
 #include "cmg/base/alloc.h"
 #include "cmg/net/loop.h"
 #include "cmg/net/tls.h"
+#include "connect.h"
 
 enum state { HANDSHAKE, OPEN, FLUSHING, LINGERING, GONE };
 enum { STATES = GONE + 1 };
@@ -222,7 +223,7 @@ static enum moved curl_failed(struct cmg_stream *s, CURLcode rc, enum moved agai
 {
     if (rc == CURLE_AGAIN)
         return again;
-    snprintf(s->detail, sizeof(s->detail), "%s", curl_easy_strerror(rc));
+    snprintf(s->detail, sizeof(s->detail), "%s", cmg_connect_words(s->curl, rc));
     return FAILED;
 }
 
@@ -556,7 +557,7 @@ static void on_gone(void *arg)
         s->ev->on_closed(s->arg, s->why, s->detail[0] ? s->detail : NULL);
     SSL_free(s->ssl);
     if (s->curl)
-        curl_easy_cleanup(s->curl);
+        cmg_connect_close(s->curl);
     else
         close(s->fd);
     cmg_buf_clear(&s->in);

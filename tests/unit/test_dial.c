@@ -76,6 +76,7 @@ struct attempt {
     char got[256];
     size_t n;
     bool closed;
+    char detail[256];
 };
 
 static struct {
@@ -85,10 +86,10 @@ static struct {
     struct cmg_listener *l;
     struct cmg_tls *server_tls, *client_tls;
     const char *answer; /* to the first request head; NULL: echo */
-    bool drip;          /* the answer goes out byte by byte      */
     bool hang_up;       /* close after the answer                */
     unsigned accepted, gone;
     char request[4096]; /* the last one */
+    char alpn[16];      /* of the last connection that spoke */
     int nfds;
 } w;
 
@@ -149,6 +150,8 @@ static int tear_down(void **state)
 static void serve(struct conn *c, struct cmg_str in)
 {
     struct cmg_buf *out = cmg_stream_out(c->stream);
+    if (cmg_stream_ssl(c->stream))
+        cmg_tls_alpn(cmg_stream_ssl(c->stream), w.alpn, sizeof(w.alpn));
     if (!w.answer || c->answered) {
         assert_int_equal(cmg_buf_put(out, in), CMG_OK);
         cmg_stream_mark(c->stream);
@@ -283,7 +286,8 @@ static size_t client_data(void *arg, struct cmg_str in)
 static void client_closed(void *arg, enum cmg_close_reason why, const char *detail)
 {
     struct attempt *a = arg;
-    (void)why, (void)detail;
+    (void)why;
+    snprintf(a->detail, sizeof(a->detail), "%s", detail ? detail : "");
     a->closed = true;
     wake();
 }
@@ -532,12 +536,11 @@ static void endpoints_speak_http_1_1(void **state)
     (void)state;
     static const char *const alpn[] = { "h2", "http/1.1", NULL }; /* h2 if it can have it */
     struct attempt a;
-    char agreed[16] = "";
     serve_tls(CMG_TLS_PEER_NOT_ASKED, alpn);
     struct cmg_dial_target t = endpoint(listen_here());
     works(&t, &a);
     assert_null(cmg_stream_ssl(a.stream));
-    (void)agreed;
+    assert_string_equal(w.alpn, "http/1.1");
     hang_up(&a);
 }
 
@@ -568,6 +571,20 @@ static void an_endpoint_that_misses_a_certificate_is_told(void **state)
     SSL_free(probe);
     struct cmg_dial_target t = endpoint(listen_here());
     failed(&t, CMG_DIAL_TLS, false, "it wants a client certificate");
+}
+
+/* A TLS 1.3 server says so later: the connection is up, and the first read fails. */
+static void an_endpoint_may_refuse_when_we_think_it_is_up(void **state)
+{
+    (void)state;
+    struct attempt a;
+    serve_tls(CMG_TLS_PEER_VERIFIED, NULL);
+    struct cmg_dial_target t = endpoint(listen_here());
+    start(&a, &t);
+    UNTIL(a.done);
+    assert_non_null(a.stream);
+    UNTIL(a.closed);
+    assert_non_null(strstr(a.detail, "the peer wants a client certificate and got none"));
 }
 
 static void wrong_endpoints_are_told(void **state)
@@ -1186,6 +1203,7 @@ int main(void)
         WORLD(endpoints_speak_http_1_1),
         WORLD(endpoints_may_want_a_certificate),
         WORLD(an_endpoint_that_misses_a_certificate_is_told),
+        WORLD(an_endpoint_may_refuse_when_we_think_it_is_up),
         WORLD(wrong_endpoints_are_told),
         WORLD(an_endpoint_of_another_name_is_told),
         WORLD(an_expired_endpoint_is_told),

@@ -21,7 +21,9 @@ struct cmg_tls;
  * many of them one key (below) may hold, so that a dead peer cannot take them all; more
  * attempts wait their turn. */
 struct cmg_dialer *cmg_dialer_new(struct cmg_loop *l, unsigned threads, unsigned per_key);
-void cmg_dialer_free(struct cmg_dialer *d); /* waits for running attempts, cancelled or not */
+/* Waits for running attempts, which it hurries (about a second). What was not cancelled is
+ * still reported, as failed, from the loop. NULL is ignored. */
+void cmg_dialer_free(struct cmg_dialer *d);
 
 enum cmg_proxy_auth {
     CMG_PROXY_AUTH_ANY, /* the strongest that the proxy offers */
