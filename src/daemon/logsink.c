@@ -18,6 +18,10 @@
 #include "cmg/base/env.h"
 #include "journal.h"
 
+const char *const cmg_log_targets[] = { "auto", "journal", "stderr", NULL };
+const char *const cmg_log_formats[] = { "text", "json", NULL };
+const char *const cmg_log_levels[] = { "error", "warn", "notice", "info", "debug", NULL };
+
 enum { ROOM = 65536, LINE_MAX_BYTES = 8192, CLOSE_MS = 1000 };
 
 enum { STAMP = sizeof("2026-11-22T04:16:06.123Z") - 1, STAMP_SECONDS = STAMP - 5 };

@@ -14,10 +14,6 @@
 #include "command.h"
 #include "systemd.h"
 
-const char *const cmg_log_targets[] = { "auto", "journal", "stderr", NULL };
-const char *const cmg_log_formats[] = { "text", "json", NULL };
-const char *const cmg_log_levels[] = { "error", "warn", "notice", "info", "debug", NULL };
-
 struct life {
     const struct cmg_service *service; /* borrowed */
     const char *path;                  /* borrowed; of the configuration */

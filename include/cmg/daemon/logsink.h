@@ -22,6 +22,9 @@ struct cmg_log_conf {
     bool access; /* one event per request                      */
 };
 
+/* The names of those, NULL-ended. */
+extern const char *const cmg_log_targets[], *const cmg_log_formats[], *const cmg_log_levels[];
+
 /* Sends all that is logged from now on to where `conf` says. `program` is borrowed for good.
  * CMG_ECONF: the journal is asked for and not built in. */
 CMG_MUST_CHECK enum cmg_rc cmg_logsink_open(const struct cmg_log_conf *conf, const char *program,

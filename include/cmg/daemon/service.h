@@ -35,7 +35,6 @@ struct cmg_service {
 };
 
 /* The rows of a [log] section whose fields lie in member `field` of struct `conf`. */
-extern const char *const cmg_log_targets[], *const cmg_log_formats[], *const cmg_log_levels[];
 /* clang-format off */
 #define CMG_SERVICE_LOG_OPTIONS(conf, field)                                                       \
     { "target", CMG_CHOICE(conf, field.target), .def = "auto", .choices = cmg_log_targets,         \
