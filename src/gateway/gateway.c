@@ -75,7 +75,7 @@ static enum cmg_rc credentials_load(struct credentials *c, const struct gateway_
         .certificate = conf->gateway.certificate,
         .key = conf->gateway.key,
     };
-    *c = (struct credentials){ NULL };
+    *c = (struct credentials){ .client_tls = NULL };
     c->client_trust = cmg_trust_load(conf->clients.ca_file, err);
     c->channel_trust = c->client_trust ? cmg_trust_load(conf->channel.ca_file, err) : NULL;
     if (c->channel_trust) {
@@ -115,11 +115,13 @@ static void credentials_use(struct gateway *g, const struct credentials *c)
 
 /* Listening ----------------------------------------------------------------------------- */
 
+enum entrance_kind { ENTRANCE_CLIENTS, ENTRANCE_UPGRADE, ENTRANCE_TCP_TLS };
+
 /* A listener's callback has one argument; this says which door, and of which gateway. */
 struct entrance {
     struct gateway *gateway;
     struct cmg_listener *listener;
-    enum { ENTRANCE_CLIENTS, ENTRANCE_UPGRADE, ENTRANCE_TCP_TLS } kind;
+    enum entrance_kind kind;
 };
 
 static void on_accept(void *arg, int fd_taken, void *slot)
@@ -138,8 +140,8 @@ static void on_accept(void *arg, int fd_taken, void *slot)
     }
 }
 
-static enum cmg_rc listen_on(struct gateway *g, const char *address, int kind, int64_t port,
-                             struct cmg_err *err)
+static enum cmg_rc listen_on(struct gateway *g, const char *address, enum entrance_kind kind,
+                             int64_t port, struct cmg_err *err)
 {
     static const char *const sockets[] = { "clients", "https", "tcp-tls" };
     const struct gateway_conf *conf = g->conf;
@@ -308,6 +310,6 @@ void gateway_free(void *daemon)
     cmg_timer_free(g->drain_timer);
     dock_free(g->dock);
     registry_free(g->registry);
-    credentials_use(g, &(struct credentials){ NULL });
+    credentials_use(g, &(struct credentials){ .client_tls = NULL });
     free(g);
 }
