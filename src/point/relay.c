@@ -35,8 +35,8 @@ struct relay {
     int64_t started_us;
     char id[40], channel[40];
     char identity[200]; /* of the client, in the gateway's words: one connection, one identity */
-    struct cmg_str who;  /* the name in it */
-    char why[200]; /* for the access event; "" when all is well */
+    struct cmg_str who; /* the name in it */
+    char why[200];      /* for the access event; "" when all is well */
     struct cmg_str path;
     struct cmg_task bury;
     struct cmg_head head; /* as sent to the endpoint; its bytes follow the struct */
@@ -163,15 +163,28 @@ static struct relay *of(struct cmg_pipe *p)
  * the first client's name to the next. */
 static bool authenticates_connection(struct cmg_str value)
 {
-    return cmg_str_istarts(value, CMG_STR("ntlm")) || cmg_str_istarts(value, CMG_STR("negotiate"));
+    struct cmg_str item;
+    while (cmg_str_next(&value, ',', &item)) /* a field may list several challenges */
+        if (cmg_str_istarts(item, CMG_STR("ntlm")) || cmg_str_istarts(item, CMG_STR("negotiate")))
+            return true;
+    return false;
 }
 
-static bool passes_back(const struct relay *q, const struct cmg_field *f)
+static bool is_authentication(struct cmg_str name)
 {
-    if (cmg_str_istarts(f->name, CMG_STR(CMG_WIRE_PREFIX)))
+    return cmg_str_ieq(name, CMG_STR("Authorization")) ||
+           cmg_str_ieq(name, CMG_STR("WWW-Authenticate"));
+}
+
+/* Whether a field, of a request or of a response, may pass between client and endpoint. */
+static bool passes(const struct endpoint *e, const struct cmg_field *f)
+{
+    if (cmg_str_istarts(f->name, CMG_STR(CMG_WIRE_PREFIX)) ||
+        cmg_str_ieq(f->name, CMG_STR("Proxy-Authorization")) ||
+        cmg_str_ieq(f->name, CMG_STR("Proxy-Authenticate")))
         return false;
-    return q->endpoint->private_connections || !authenticates_connection(f->value) ||
-           !cmg_str_ieq(f->name, CMG_STR("WWW-Authenticate"));
+    return e->private_connections || !is_authentication(f->name) ||
+           !authenticates_connection(f->value);
 }
 
 static void on_response(struct cmg_pipe *p, struct cmg_head *head)
@@ -180,7 +193,7 @@ static void on_response(struct cmg_pipe *p, struct cmg_head *head)
     struct cmg_field *fields = q->point->fields;
     size_t n = 0;
     for (size_t i = 0; i < head->nfields; i++)
-        if (passes_back(q, &head->fields[i]))
+        if (passes(q->endpoint, &head->fields[i]))
             fields[n++] = head->fields[i];
     /* HTTP/2 carries no phrase, and clients read it; the usual one goes without saying. */
     if (!cmg_str_eq(head->reason, cmg_str(cmg_reason(head->status))))
@@ -279,15 +292,6 @@ static void set_id(struct brief *b)
         snprintf(b->id, sizeof(b->id), "%016" PRIx64 "%08" PRIx32, p->id_prefix, p->next_id++);
 }
 
-static bool passes_on(const struct endpoint *e, const struct cmg_field *f)
-{
-    if (cmg_str_istarts(f->name, CMG_STR(CMG_WIRE_PREFIX)) ||
-        cmg_str_ieq(f->name, CMG_STR("Proxy-Authorization")))
-        return false;
-    return e->private_connections || !authenticates_connection(f->value) ||
-           !cmg_str_ieq(f->name, CMG_STR("Authorization"));
-}
-
 /* Prefix substitution: the tree and the id give way to the endpoint's own prefix; what follows
  * stays byte for byte. */
 static struct cmg_str internal_target(const struct brief *b, char *room, size_t size)
@@ -346,7 +350,7 @@ static void start(struct brief *b)
     out.authority = cmg_str(b->endpoint->authority);
     size_t n = 0;
     for (size_t i = 0; i < b->head->nfields; i++)
-        if (passes_on(b->endpoint, &b->head->fields[i]))
+        if (passes(b->endpoint, &b->head->fields[i]))
             p->fields[n++] = b->head->fields[i];
     out.fields = p->fields;
     out.nfields = n;
