@@ -98,7 +98,7 @@ def test_endpoint_with_a_certificate_of_a_foreign_ca(new_lab) -> None:
 def victim(new_lab, site: Site) -> Iterator[tuple[FakeGateway, Lab]]:
     """A real connection point whose only gateway is ours to play."""
     lab = new_lab(start=False, with_gates=False, point={
-        "cmg lab": {"transport": "tcp-tls"}, "channel": {"backoff-max": "200ms"}})
+        "cmg lab": {"transport": "tcp-tls"}})
     with FakeGateway(lab.tcp_port, site.pki.gateway, str(site.pki.point_ca.certificate)) as fake:
         lab.points["cp1"].start()
         yield fake, lab
@@ -296,7 +296,10 @@ def test_greeting_that_never_comes(lab: Lab, cp1_unharmed: None, fake_point) -> 
 def test_greeting_of_somebody_else(lab: Lab, cp1_unharmed: None, fake_point,
                                    changes: dict[str, str]) -> None:
     """The certificate says who it is, and the gateway's list which site; a greeting cannot."""
-    with fake_point(greeting_body=json.dumps(greeting(**changes)).encode()) as fake:
+    def answer(point: FakePoint, asked: Asked) -> None:
+        point.reply(asked, 204)
+    said = json.dumps(greeting(**changes)).encode()
+    with fake_point(greeting_body=said, answer=answer) as fake:
         fake.wait_greeted()
         def refused_or_ignored() -> bool:
             return fake.closed.is_set() or lab.get(on("99", "/SMS_MP/x")).status != 404
