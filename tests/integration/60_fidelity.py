@@ -231,6 +231,7 @@ def test_policy_of_32_megabytes(http: Http1) -> None:
     assert (response.status, check.size, check.wrong_at) == (200, size, None)
 
 
+@pytest.mark.slow(240)
 def test_four_gigabytes_each_way(plain: Lab) -> None:
     """Past every 32-bit counter, both directions at once, and nothing is gathered."""
     size = (4 << 30) + 12345
