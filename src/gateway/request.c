@@ -202,7 +202,8 @@ static void find_channel(struct request *q)
 {
     struct gateway *g = q->gateway;
     struct route_pick pick;
-    enum verdict v = registry_pick(g->registry, q->path.id, q->path.rest, q->head.length, &pick);
+    enum verdict v = registry_pick(g->registry, q->path.id, q->path.rest,
+                                   cmg_endpoint_auth_of(q->path.tree), q->head.length, &pick);
     bool late = cmg_loop_now_ms(g->loop) - q->waiting_since_ms >= g->conf->clients.hold_ms ||
                 (q->state != WAITING && (int64_t)g->nwaiting >= g->conf->clients.hold_max);
     switch (v) {

@@ -373,7 +373,8 @@ void relay_new(struct point *p, struct cmg_channel *channel, struct cmg_exchange
     }
     if (b.path.tree != CMG_TREE_NONE)
         b.endpoint = endpoints_find(p->endpoints, b.path.id, &b.published);
-    if (!b.endpoint || !cmg_endpoint_match(b.published, b.path.rest))
+    if (!b.endpoint || !(b.published->auth & cmg_endpoint_auth_of(b.path.tree)) ||
+        !cmg_endpoint_match(b.published, b.path.rest))
         brief_refuse(&b, &not_published, "this id and path are not published here");
     else if (head->length > b.published->max_request_bytes)
         brief_refuse(&b, &too_large, "the request body is larger than this endpoint takes");

@@ -82,7 +82,8 @@ static void publish(const char *name, const char *id, const char *path, int64_t 
 static enum verdict ask(const char *id, const char *rest, int64_t length, struct channel **to)
 {
     struct route_pick pick = { NULL };
-    enum verdict v = registry_pick(registry, cmg_str(id), cmg_str(rest), length, &pick);
+    enum verdict v =
+        registry_pick(registry, cmg_str(id), cmg_str(rest), CMG_AUTH_MUTUAL, length, &pick);
     if (to)
         *to = pick.link ? CMG_OUTER(pick.link, struct channel, link) : NULL;
     return v;
@@ -135,6 +136,18 @@ static void an_unpublished_id_or_path_is_told_apart_from_one_that_is_away(void *
     registry_down(registry, &c.link);
     assert_int_equal(ROUTE_AWAY, ask("8", "/SMS_MP", -1, NULL));
     assert_int_equal(ROUTE_UNPUBLISHED, ask("9", "/SMS_MP", -1, NULL));
+}
+
+static void an_endpoint_is_there_only_for_those_who_authenticate_its_way(void **state)
+{
+    (void)state;
+    struct channel c;
+    struct route_pick pick;
+    up(&c, "cp1");
+    publish("cp1", "8", "SMS_MP", 100);
+    assert_int_equal(ROUTE_UNPUBLISHED, registry_pick(registry, CMG_STR("8"), CMG_STR("/SMS_MP"),
+                                                      CMG_AUTH_SERVER, -1, &pick));
+    registry_down(registry, &c.link);
 }
 
 static void requests_go_round_the_connection_points_of_a_site(void **state)
@@ -252,6 +265,7 @@ int main(void)
         TEST(nobody_has_published_yet),
         TEST(names_are_matched_as_certificates_spell_them),
         TEST(an_unpublished_id_or_path_is_told_apart_from_one_that_is_away),
+        TEST(an_endpoint_is_there_only_for_those_who_authenticate_its_way),
         TEST(requests_go_round_the_connection_points_of_a_site),
         TEST(a_draining_channel_gets_nothing_new),
         TEST(the_least_loaded_channel_of_a_connection_point_is_taken),
