@@ -166,12 +166,21 @@ def test_trailers_of_an_answer(http: Http1, h2: Http2) -> None:
 
 @pytest.mark.parametrize("path, status, body", [
     ("/bad/splits-head", 200, b"ok"), ("/bad/until-close", 200, b"up to the end"),
-    ("/bad/no-content", 204, b""), ("/bad/not-modified", 304, b""), ("/bad/closes-after", 200, b"ok")])
+    ("/bad/no-content", 204, b""), ("/bad/not-modified", 304, b"")])
 def test_unusual_and_right(http: Http1, h2: Http2, path: str, status: int, body: bytes) -> None:
     for front in (http, h2):
         for _ in range(3):
             answer = front.request("GET", on(ECHO, path))
             assert (answer.status, answer.body) == (status, body), answer
+
+
+def test_endpoint_closes_a_kept_connection(http: Http1) -> None:
+    """Without a word before. Whoever comes once that is known gets a new connection; the
+    requests to another endpoint meanwhile give the news the time to arrive."""
+    for _ in range(5):
+        assert http.request("GET", on(ECHO, "/bad/closes-after")).status == 200
+        for _ in range(20):
+            assert http.request("GET", on(MP, "/SMS_MP/.sms_aut?MPLIST")).status == 200
 
 
 def test_head_has_the_length_and_no_body(http: Http1) -> None:
