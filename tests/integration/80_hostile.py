@@ -106,6 +106,28 @@ def test_endpoint_with_a_certificate_of_a_foreign_ca(new_lab) -> None:
     assert lab.get(REQUEST).status == 200
 
 
+def test_refused_heads_cost_nothing(new_lab) -> None:
+    """Requests that HTTP/2 itself forbids, by the thousand: nothing of them is kept."""
+    lab = new_lab(with_gates=False)
+    gateway = lab.gateways[1]
+
+    def send(count: int) -> None:
+        with lab.http2() as h2:
+            for _ in range(count):
+                stream = h2.start("GET", "/a b", [("x-filler", "f" * 40_000)])
+                with pytest.raises(ConnectionError):
+                    h2.finish(stream)
+    send(50)
+    before = gateway.rss_bytes()
+    for _ in range(5):
+        try:
+            send(100)
+        except ConnectionError:
+            continue  # the gateway may have had enough of it
+    assert gateway.rss_bytes() - before < 10 << 20
+    assert lab.get(REQUEST).status == 200
+
+
 # --- a gateway that lies ------------------------------------------------------------------------
 
 @pytest.fixture
