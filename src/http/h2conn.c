@@ -402,7 +402,9 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
         struct h2x *xs = exchange_new(c, frame->hd.stream_id);
         nghttp2_session_set_stream_user_data(session, xs->id, xs);
     }
-    if (!c->head)
+    if (c->head)
+        cmg_buf_clear(&c->head->bytes); /* of a head that nghttp2 refused half-way */
+    else
         c->head = cmg_realloc(NULL, sizeof(*c->head));
     cmg_buf_init(&c->head->bytes, c->conf->head_bytes);
     c->head->n = 0;

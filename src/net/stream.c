@@ -257,8 +257,7 @@ static bool in_the_clear(CURL *curl)
 
 static const struct io fd_io = { fd_read, fd_write, never_pending };
 static const struct io ssl_io = { ssl_read, ssl_write, ssl_pending };
-static const struct io curl_io = { curl_read, curl_write, never_pending };
-static const struct io curl_tls_io = { curl_read, curl_write, always_pending };
+static const struct io curl_io = { curl_read, curl_write, always_pending };
 static const struct io ssl_in_curl_io = { ssl_read, ssl_write, always_pending };
 
 /* Our TLS inside libcurl's connection: a BIO whose two ends are curl_easy_recv and _send. */
@@ -645,9 +644,8 @@ struct cmg_stream *cmg_stream_new_curl(struct cmg_loop *l, void *curl_taken, str
         BIO *b = curl_bio(curl_taken);
         SSL_set_bio(ssl, b, b);
     }
-    const struct io *io = ssl                        ? &ssl_in_curl_io
-                          : in_the_clear(curl_taken) ? &curl_io
-                                                     : &curl_tls_io;
+    /* In the clear libcurl adds nothing to its socket but the price of each call. */
+    const struct io *io = ssl ? &ssl_in_curl_io : in_the_clear(curl_taken) ? &fd_io : &curl_io;
     struct cmg_stream *s = born(l, fd, io, ssl, handshake_ms, ev, arg);
     s->curl = curl_taken;
     return s;

@@ -287,7 +287,7 @@ static void set_id(struct brief *b)
     struct point *p = b->point;
     struct cmg_str id = internal(b, CMG_WIRE_REQUEST_ID);
     if (id.n && id.n < sizeof(b->id))
-        snprintf(b->id, sizeof(b->id), "%.*s", CMG_ARG(id));
+        cmg_str_put(b->id, sizeof(b->id), id);
     else
         snprintf(b->id, sizeof(b->id), "%016" PRIx64 "%08" PRIx32, p->id_prefix, p->next_id++);
 }
@@ -325,9 +325,10 @@ static struct relay *relay_make(const struct brief *b, const struct cmg_head *ou
     q->endpoint = endpoint_ref(b->endpoint);
     q->started_us = cmg_clock_us();
     memcpy(q->id, b->id, sizeof(q->id));
-    snprintf(q->identity, sizeof(q->identity), "%.*s", CMG_ARG(internal(b, CMG_WIRE_IDENTITY)));
+    cmg_str_put(q->identity, sizeof(q->identity), internal(b, CMG_WIRE_IDENTITY));
     q->who = name_in(q->identity);
-    snprintf(q->channel, sizeof(q->channel), "%s", cmg_channel_info(b->channel)->connection_id);
+    cmg_str_put(q->channel, sizeof(q->channel),
+                cmg_str(cmg_channel_info(b->channel)->connection_id));
     cmg_head_copy(&q->head, out, q + 1);
     const char *query = memchr(q->head.target.p, '?', q->head.target.n);
     q->path = (struct cmg_str){ q->head.target.p,
@@ -372,7 +373,8 @@ void relay_new(struct point *p, struct cmg_channel *channel, struct cmg_exchange
     }
     if (b.path.tree != CMG_TREE_NONE)
         b.endpoint = endpoints_find(p->endpoints, b.path.id, &b.published);
-    if (!b.endpoint || !cmg_endpoint_match(b.published, b.path.rest))
+    if (!b.endpoint || !(b.published->auth & cmg_endpoint_auth_of(b.path.tree)) ||
+        !cmg_endpoint_match(b.published, b.path.rest))
         brief_refuse(&b, &not_published, "this id and path are not published here");
     else if (head->length > b.published->max_request_bytes)
         brief_refuse(&b, &too_large, "the request body is larger than this endpoint takes");
