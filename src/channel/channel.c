@@ -298,6 +298,7 @@ static struct cmg_h2conn_conf h2_conf(const struct cmg_channel_conf *conf, bool 
         .role = CMG_H2_SERVER,
         .preface = foreign ? CMG_H2_PREFACE_SERVER : CMG_H2_PREFACE_CLIENT,
         .channel = true,
+        .names = !foreign,
         .max_streams = streams,
         .stream_window = conf->stream_window,
         .memory_bytes = conf->memory_bytes,

@@ -136,6 +136,7 @@ static void take_up_foreign(struct channel *c, const char *why)
         return;
     }
     cmg_timer_stop(c->timer);
+    registry_unpublish(c->gateway->registry, c->link.member);
     take_up(c);
 }
 
@@ -319,7 +320,7 @@ static void speak_h2(struct channel *c, struct member *member, bool haproxy)
 static void welcome(struct channel *c, struct member *member, bool haproxy)
 {
     speak_h2(c, member, haproxy);
-    if (member_static(member)->n) {
+    if (haproxy && member_static(member)->n) {
         take_up_foreign(c, "");
         return;
     }

@@ -38,6 +38,7 @@ static void set_confs(struct gateway *g, const struct gateway_conf *conf)
         .role = CMG_H2_CLIENT,
         .preface = CMG_H2_PREFACE_CLIENT,
         .channel = true,
+        .names = true,
         .max_streams = (unsigned)conf->channel.max_requests,
         .stream_window = (unsigned)conf->channel.stream_window,
         .memory_bytes = (size_t)conf->channel.memory,
@@ -47,7 +48,7 @@ static void set_confs(struct gateway *g, const struct gateway_conf *conf)
     };
     g->haproxy_conf = g->channel_conf;
     g->haproxy_conf.preface = CMG_H2_PREFACE_SERVER;
-    g->haproxy_conf.channel = false; /* no field of ours means anything to it */
+    g->haproxy_conf.names = false; /* no field of ours means anything to it */
 }
 
 struct credentials {

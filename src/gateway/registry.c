@@ -14,6 +14,7 @@ struct member {
     bool admitted;
     struct cmg_endpoint_set fixed;     /* from the configuration  */
     struct cmg_endpoint_set published; /* what it said last       */
+    bool spoke;                        /* it did say, if only that there is nothing */
     struct links links;
     TAILQ_ENTRY(member) entry;
 };
@@ -105,9 +106,10 @@ static void route_add(struct registry *r, struct member *m, const struct cmg_end
     route->offers[route->noffers++] = (struct offer){ m, e };
 }
 
+/* What the configuration says is for peers that say nothing themselves. */
 static const struct cmg_endpoint_set *set_of(const struct member *m)
 {
-    return m->fixed.n ? &m->fixed : &m->published;
+    return m->spoke ? &m->published : &m->fixed;
 }
 
 static void routes_make(struct registry *r)
@@ -190,6 +192,7 @@ void registry_admit(struct registry *r, const struct gateway_conf *conf)
     {
         if (m->admitted)
             continue;
+        m->spoke = false;
         cmg_endpoint_set_clear(&m->published);
         cmg_endpoint_set_clear(&m->fixed);
     }
@@ -240,6 +243,16 @@ void registry_publish(struct registry *r, struct member *m, struct cmg_endpoint_
     cmg_endpoint_set_clear(&m->published);
     m->published = *taken;
     *taken = (struct cmg_endpoint_set){ NULL, 0 };
+    m->spoke = true;
+    routes_make(r);
+}
+
+void registry_unpublish(struct registry *r, struct member *m)
+{
+    if (!m->spoke)
+        return;
+    m->spoke = false;
+    cmg_endpoint_set_clear(&m->published);
     routes_make(r);
 }
 

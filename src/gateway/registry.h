@@ -47,6 +47,8 @@ const struct cmg_endpoint_set *member_static(const struct member *m);
 
 void registry_up(struct registry *r, struct link *l);
 void registry_publish(struct registry *r, struct member *m, struct cmg_endpoint_set *taken);
+/* It says nothing itself, now at least: the configuration counts again. */
+void registry_unpublish(struct registry *r, struct member *m);
 void registry_draining(struct registry *r, struct link *l);
 void registry_down(struct registry *r, struct link *l);
 

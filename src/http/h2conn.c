@@ -29,7 +29,10 @@ enum {
     BODY_LOW = 32 * 1024,
     FLUSH_BYTES = 64 * 1024, /* frames written in one turn, so that all connections get theirs */
     CONNECTION_WINDOW = 16 * 1024 * 1024,
+    CONNECTION_WINDOW_MIN = 65535, /* what a connection is born with */
     CLOSE_FLUSH_MS = 1000,
+    IDLE_GRACE_MS = 5000,
+    STREAM_NUMBERS = INT32_MAX - 200000, /* the last ones are for what is being begun */
     LAST_REQUESTS_MS = 1000, /* between the two GOAWAYs when the peer does not answer PING */
     GLITCH_BURST = 1000,     /* what a public client may do wrong: at once, and per second */
     GLITCH_RATE = 33,
@@ -41,6 +44,9 @@ enum {
 #define NAMES "cmg-names"
 
 #define MAGIC_BYTES NGHTTP2_CLIENT_MAGIC_LEN
+
+/* Tells the PING of a drain from those that ask for a sign of life. */
+static const uint8_t drain_mark[8] = { 'd', 'r', 'a', 'i', 'n' };
 
 struct ref { /* into struct incoming_head.bytes, which moves while it grows */
     uint32_t name, name_n, value, value_n;
@@ -67,9 +73,12 @@ struct h2x { /* one exchange */
     size_t unreturned;                   /* received while paused */
     uint64_t on_wire_at;                 /* position in the stream of our head; with on_wire */
     int64_t progress_ms;                 /* when the peer last took body bytes */
+    int64_t heard_ms;                    /* when the peer last sent some, or was allowed to */
     bool on_wire, paused, full, starved; /* starved: nghttp2 waits for body bytes */
-    bool out_ended, in_ended, final_seen;
-    bool over; /* the listener is done with it */
+    bool out_ended, in_ended, head_seen, final_seen;
+    bool reset;      /* by us: nothing more is said or heard */
+    bool peer_reset; /* RST_STREAM came                      */
+    bool over;       /* the listener is done with it         */
 };
 
 struct cmg_h2conn {
@@ -80,22 +89,33 @@ struct cmg_h2conn {
     void *arg;
     nghttp2_session *session;
     TAILQ_HEAD(, h2x) exchanges;
-    unsigned load; /* exchanges in the list that are not over */
+    struct h2x *next; /* where a walk over them goes on, whatever listeners do meanwhile */
+    unsigned load;    /* exchanges in the list that are not over */
     unsigned open;
-    struct incoming_head *head; /* NULL between header blocks */
+    struct incoming_head *head; /* owned; NULL before the first one */
     size_t magic_in, magic_out; /* bytes of the preface still to swallow */
 
-    size_t held;       /* bytes received, their listeners paused */
-    size_t unreturned; /* connection credit kept back because of `held` */
+    size_t window;     /* of the connection, as announced         */
+    size_t held;       /* bytes received, their listeners paused  */
+    size_t unreturned; /* credit kept back: window - unreturned + held <= memory_bytes */
 
     struct cmg_timer *timer;
+    int64_t due_ms; /* when it fires; 0: stopped */
     struct cmg_task again;
     int64_t received_ms, idle_since_ms, ping_sent_ms;
     int64_t ping_sent_us; /* 0: none on its way */
+    uint64_t sent;        /* bytes that the network had taken ...  */
+    int64_t sent_ms;      /* ... when that was last seen to change */
     int64_t drain_deadline_ms, last_goaway_ms;
+    int32_t last_stream; /* that our last GOAWAY leaves alone */
     double glitches;
     int64_t glitch_ms;
-    bool draining, last_goaway_sent, peer_draining, ready, closing;
+    bool draining, last_goaway_sent, peer_draining, ready;
+    bool patient;     /* the drain's deadline counts only while nothing is in flight */
+    bool spent;       /* no more stream numbers                                  */
+    bool closing;     /* no new exchanges                                        */
+    bool last_words;  /* the stream closes as soon as what is queued is in it    */
+    bool broken;      /* the session failed and must not be asked for any more   */
     char detail[192]; /* first reason that something went wrong */
 };
 
@@ -105,7 +125,26 @@ static void note(struct cmg_h2conn *c, const char *text, size_t n)
         snprintf(c->detail, sizeof(c->detail), "%.*s", (int)n, text);
 }
 
-static void pump(struct cmg_h2conn *c);
+static void note_text(struct cmg_h2conn *c, const char *text)
+{
+    note(c, text, strlen(text));
+}
+
+static void mark(struct cmg_h2conn *c)
+{
+    if (c->stream)
+        cmg_stream_mark(c->stream);
+}
+
+/* The timer fires at the earliest of all the times that were asked for. */
+static void wake_by(struct cmg_h2conn *c, int64_t at_ms)
+{
+    if (c->due_ms && c->due_ms <= at_ms)
+        return;
+    int64_t in_ms = at_ms - cmg_loop_now_ms(c->loop);
+    c->due_ms = at_ms;
+    cmg_timer_set(c->timer, in_ms > 0 ? in_ms : 0);
+}
 
 /* nghttp2 takes pointers to what it only reads as if it wrote there. */
 static nghttp2_nv pair(struct cmg_str name, struct cmg_str value)
@@ -115,11 +154,47 @@ static nghttp2_nv pair(struct cmg_str name, struct cmg_str value)
                          NGHTTP2_NV_FLAG_NONE };
 }
 
+/* Credit ------------------------------------------------------------------------------- */
+
+/* What is kept back shrinks the window: what is held and what may still come stay below the
+ * ceiling together. */
+static void return_connection_credit(struct cmg_h2conn *c, size_t n)
+{
+    size_t worst = c->window + c->held, most = c->conf->memory_bytes;
+    size_t keep = worst > most ? worst - most : 0;
+    c->unreturned += n;
+    if (c->unreturned <= keep)
+        return;
+    (void)nghttp2_session_consume_connection(c->session, c->unreturned - keep);
+    c->unreturned = keep;
+    mark(c);
+}
+
+static void return_stream_credit(struct h2x *xs, size_t n)
+{
+    (void)nghttp2_session_consume_stream(xs->c->session, xs->id, n);
+}
+
 /* Listeners ---------------------------------------------------------------------------- */
 
 static bool listening(const struct h2x *xs)
 {
     return !xs->over && xs->x.ev;
+}
+
+/* Nobody will take what is still held for it. */
+static void let_go(struct h2x *xs)
+{
+    struct cmg_h2conn *c = xs->c;
+    size_t n = xs->unreturned;
+    if (!n)
+        return;
+    xs->unreturned = 0;
+    c->held -= n;
+    if (!xs->in_ended)
+        return_stream_credit(xs, n);
+    return_connection_credit(c, 0);
+    mark(c);
 }
 
 static void over(struct h2x *xs)
@@ -128,11 +203,7 @@ static void over(struct h2x *xs)
         return;
     xs->over = true;
     xs->c->load--;
-    /* Nobody will take what is still held for it. */
-    xs->c->held -= xs->unreturned;
-    if (xs->unreturned && xs->id > 0)
-        (void)nghttp2_session_consume_stream(xs->c->session, xs->id, xs->unreturned);
-    xs->unreturned = 0;
+    let_go(xs);
 }
 
 static void gone(struct h2x *xs, const struct cmg_fault *why)
@@ -147,12 +218,41 @@ static void release(struct h2x *xs)
 {
     struct cmg_h2conn *c = xs->c;
     over(xs);
+    if (c->next == xs)
+        c->next = TAILQ_NEXT(xs, link);
     TAILQ_REMOVE(&c->exchanges, xs, link);
-    if (--c->open == 0)
+    if (--c->open == 0 && !c->conf->channel) {
+        if (c->head)
+            cmg_buf_clear(&c->head->bytes);
+        free(c->head);
+        c->head = NULL; /* clients are many, and idle most of the time */
+    }
+    if (!c->open && c->stream) {
         c->idle_since_ms = cmg_loop_now_ms(c->loop);
+        if (c->conf->idle_ms)
+            wake_by(c, c->idle_since_ms + c->conf->idle_ms);
+    }
     cmg_buf_clear(&xs->out);
     free(xs->kept);
     free(xs);
+}
+
+/* Ends a stream before its time. It goes away when nghttp2 has said so to the peer, which a
+ * peer that does not read can put off: what it was to be sent does not wait that long. */
+static void reset(struct h2x *xs, uint32_t error)
+{
+    over(xs);
+    if (xs->reset)
+        return;
+    xs->reset = true;
+    cmg_buf_clear(&xs->out);
+    (void)nghttp2_submit_rst_stream(xs->c->session, NGHTTP2_FLAG_NONE, xs->id, error);
+    mark(xs->c);
+}
+
+static int64_t stall_look_ms(const struct cmg_h2conn *c)
+{
+    return c->conf->stall_ms / 4 + 1;
 }
 
 static const struct cmg_exchange_ops ops;
@@ -163,34 +263,21 @@ static struct h2x *exchange_new(struct cmg_h2conn *c, int32_t id)
     xs->x.ops = &ops;
     xs->c = c;
     xs->id = id;
+    xs->heard_ms = cmg_loop_now_ms(c->loop);
     cmg_buf_init(&xs->out, SIZE_MAX / 2);
+    if (!c->open && c->conf->stall_ms)
+        wake_by(c, xs->heard_ms + stall_look_ms(c));
     TAILQ_INSERT_TAIL(&c->exchanges, xs, link);
     c->open++;
     c->load++;
     return xs;
 }
 
-/* Credit ------------------------------------------------------------------------------- */
-
-static void return_connection_credit(struct cmg_h2conn *c, size_t n)
-{
-    c->unreturned += n;
-    if (c->held > c->conf->memory_bytes)
-        return;
-    (void)nghttp2_session_consume_connection(c->session, c->unreturned);
-    c->unreturned = 0;
-}
-
-static void return_stream_credit(struct h2x *xs, size_t n)
-{
-    (void)nghttp2_session_consume_stream(xs->c->session, xs->id, n);
-}
-
 /* What a public client does wrong without quite breaking the rules is counted; past the
  * ceiling the connection ends. One misbehaving client must not cost the others. */
 static void glitch(struct cmg_h2conn *c)
 {
-    if (c->conf->channel)
+    if (c->conf->channel || c->conf->role != CMG_H2_SERVER)
         return;
     int64_t now = cmg_loop_now_ms(c->loop);
     c->glitches -= (double)(now - c->glitch_ms) * GLITCH_RATE / 1000;
@@ -200,7 +287,7 @@ static void glitch(struct cmg_h2conn *c)
     if (++c->glitches <= GLITCH_BURST || c->closing)
         return;
     c->closing = true;
-    note(c, "too many resets, empty frames or invalid frames", 47);
+    note_text(c, "too many resets, empty frames, useless frames or invalid ones");
     (void)nghttp2_session_terminate_session(c->session, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
@@ -246,7 +333,7 @@ static void take_field(const struct cmg_h2conn *c, struct heading *g, struct cmg
         g->host = value;
         return;
     }
-    if (c->conf->channel && cmg_str_eq(name, CMG_STR(NAMES))) {
+    if (c->conf->names && cmg_str_eq(name, CMG_STR(NAMES))) {
         g->names = value;
         return;
     }
@@ -272,13 +359,13 @@ static void join_cookies(struct heading *g)
 {
     size_t room = 0, out = 0, n = 0;
     for (size_t i = 0; i < g->head.nfields; i++)
-        if (cmg_str_eq(g->fields[i].name, CMG_STR("cookie")))
+        if (cmg_str_ieq(g->fields[i].name, CMG_STR("cookie")))
             room += g->fields[i].value.n + 2;
     char *joined = g->joined = cmg_alloc(room);
     struct cmg_field *first = NULL;
     for (size_t i = 0; i < g->head.nfields; i++) {
         struct cmg_field f = g->fields[i];
-        bool crumb = cmg_str_eq(f.name, CMG_STR("cookie"));
+        bool crumb = cmg_str_ieq(f.name, CMG_STR("cookie"));
         if (crumb) {
             memcpy(joined + n, "; ", first ? 2 : 0);
             n += first ? 2 : 0;
@@ -315,10 +402,10 @@ static void read_heading(struct cmg_h2conn *c, const struct incoming_head *h, st
         g->head.authority = g->host;
     else if (g->host.p && !cmg_str_ieq(g->host, g->head.authority))
         g->bad = true;
-    if (g->cookies > 1)
-        join_cookies(g);
     if (g->names.p)
         restore_case(g);
+    if (g->cookies > 1)
+        join_cookies(g);
 }
 
 /* Answers without asking anybody. */
@@ -337,7 +424,9 @@ static void deliver_request(struct h2x *xs, const struct incoming_head *h, bool 
     struct heading g;
     read_heading(c, h, &g);
     g.head.end = end;
-    if (h->too_large || g.bad) {
+    if (c->closing || (c->last_goaway_sent && xs->id > c->last_stream)) {
+        reset(xs, NGHTTP2_REFUSED_STREAM); /* our GOAWAY says that it was not processed */
+    } else if (h->too_large || g.bad) {
         glitch(c);
         answer_plainly(xs, h->too_large ? "431" : "400");
     } else if (cmg_str_eq(g.head.method, CMG_STR("CONNECT"))) {
@@ -357,8 +446,9 @@ static void deliver_response(struct h2x *xs, const struct incoming_head *h, bool
         gone(xs, &(struct cmg_fault){ .code = CMG_ETOOBIG,
                                       .malformed = true,
                                       .text = "the response head is too large" });
-        (void)nghttp2_submit_rst_stream(xs->c->session, NGHTTP2_FLAG_NONE, xs->id, NGHTTP2_CANCEL);
+        reset(xs, NGHTTP2_CANCEL);
     } else {
+        xs->head_seen = true;
         xs->final_seen = g.head.status >= 200;
         if (listening(xs))
             xs->x.ev->on_head(xs->x.arg, &g.head);
@@ -369,12 +459,12 @@ static void deliver_response(struct h2x *xs, const struct incoming_head *h, bool
 static void deliver_end(struct h2x *xs, const struct cmg_field *trailers, size_t n)
 {
     xs->in_ended = true;
+    let_go(xs);
     bool tell = listening(xs);
     if (xs->c->conf->role == CMG_H2_CLIENT) {
         over(xs);
         if (!xs->out_ended) /* an early answer: the rest of the request is not wanted */
-            (void)nghttp2_submit_rst_stream(xs->c->session, NGHTTP2_FLAG_NONE, xs->id,
-                                            NGHTTP2_NO_ERROR);
+            reset(xs, NGHTTP2_NO_ERROR);
     }
     if (tell)
         xs->x.ev->on_end(xs->x.arg, trailers, n);
@@ -402,14 +492,16 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
         struct h2x *xs = exchange_new(c, frame->hd.stream_id);
         nghttp2_session_set_stream_user_data(session, xs->id, xs);
     }
-    if (c->head)
-        cmg_buf_clear(&c->head->bytes); /* of a head that nghttp2 refused half-way */
-    else
+    if (!c->head) {
         c->head = cmg_realloc(NULL, sizeof(*c->head));
-    cmg_buf_init(&c->head->bytes, c->conf->head_bytes);
-    c->head->n = 0;
-    c->head->size = 0;
-    c->head->too_large = false;
+        cmg_buf_init(&c->head->bytes, 0);
+    }
+    struct incoming_head *h = c->head;
+    cmg_buf_drop(&h->bytes, h->bytes.n); /* of a block that turned out to be malformed */
+    h->bytes.max = c->conf->head_bytes;
+    h->n = 0;
+    h->size = 0;
+    h->too_large = false;
     return 0;
 }
 
@@ -445,7 +537,6 @@ static void on_headers(struct cmg_h2conn *c, const nghttp2_frame *frame)
     bool end = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
     if (!xs || !h)
         return;
-    c->head = NULL; /* a listener may cause the next one */
     bool first = c->conf->role == CMG_H2_SERVER ? frame->headers.cat == NGHTTP2_HCAT_REQUEST
                                                 : !xs->final_seen;
     if (first && c->conf->role == CMG_H2_SERVER)
@@ -456,13 +547,15 @@ static void on_headers(struct cmg_h2conn *c, const nghttp2_frame *frame)
         deliver_end(xs, NULL, 0);
     else if (end)
         deliver_trailers(xs, h);
-    cmg_buf_clear(&h->bytes);
-    free(h);
+    cmg_buf_drop(&h->bytes, h->bytes.n);
 }
 
 static void on_settings(struct cmg_h2conn *c, const nghttp2_frame *frame)
 {
-    if ((frame->hd.flags & NGHTTP2_FLAG_ACK) || c->ready)
+    if (frame->hd.flags & NGHTTP2_FLAG_ACK)
+        return;
+    glitch(c);
+    if (c->ready)
         return;
     c->ready = true;
     if (c->ev->on_ready)
@@ -474,20 +567,40 @@ static void send_last_goaway(struct cmg_h2conn *c)
     if (c->last_goaway_sent || c->conf->role != CMG_H2_SERVER)
         return;
     c->last_goaway_sent = true;
-    (void)nghttp2_submit_goaway(c->session, NGHTTP2_FLAG_NONE,
-                                nghttp2_session_get_last_proc_stream_id(c->session),
-                                NGHTTP2_NO_ERROR, NULL, 0);
+    c->last_stream = nghttp2_session_get_last_proc_stream_id(c->session);
+    (void)nghttp2_submit_goaway(c->session, NGHTTP2_FLAG_NONE, c->last_stream, NGHTTP2_NO_ERROR,
+                                NULL, 0);
 }
 
-static void on_pong(struct cmg_h2conn *c)
+static void on_pong(struct cmg_h2conn *c, const nghttp2_ping *pong)
 {
+    if (c->draining && !memcmp(pong->opaque_data, drain_mark, sizeof(drain_mark))) {
+        /* Whatever the peer sent before it saw our first GOAWAY has arrived by now. */
+        send_last_goaway(c);
+        return;
+    }
     int64_t rtt_us = c->ping_sent_us ? cmg_clock_us() - c->ping_sent_us : 0;
     c->ping_sent_us = c->ping_sent_ms = 0;
-    /* Whatever the peer sent before it saw our first GOAWAY has arrived by now. */
-    if (c->draining)
-        send_last_goaway(c);
     if (rtt_us && c->ev->on_ping)
         c->ev->on_ping(c->arg, rtt_us);
+}
+
+/* What waits for the peer's permission will never be sent: it may go elsewhere at once. */
+static void give_up_queued(struct cmg_h2conn *c)
+{
+    struct h2x *xs;
+    const struct cmg_fault f = {
+        .code = CMG_EIO,
+        .unprocessed = true,
+        .text = "the peer takes no more requests",
+    };
+    for (xs = TAILQ_FIRST(&c->exchanges); xs; xs = c->next) {
+        c->next = TAILQ_NEXT(xs, link);
+        if (xs->id < 0 || xs->on_wire)
+            continue;
+        gone(xs, &f);
+        reset(xs, NGHTTP2_CANCEL);
+    }
 }
 
 static void on_goaway(struct cmg_h2conn *c, const nghttp2_frame *frame)
@@ -507,6 +620,7 @@ static void on_goaway(struct cmg_h2conn *c, const nghttp2_frame *frame)
     c->peer_draining = true;
     if (c->ev->on_draining)
         c->ev->on_draining(c->arg);
+    give_up_queued(c);
 }
 
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
@@ -529,7 +643,16 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
         break;
     case NGHTTP2_PING:
         if (frame->hd.flags & NGHTTP2_FLAG_ACK)
-            on_pong(c);
+            on_pong(c, &frame->ping);
+        else
+            glitch(c);
+        break;
+    case NGHTTP2_PRIORITY:
+        glitch(c);
+        break;
+    case NGHTTP2_RST_STREAM:
+        if ((xs = find(c, frame->hd.stream_id)))
+            xs->peer_reset = true;
         break;
     case NGHTTP2_GOAWAY:
         on_goaway(c, frame);
@@ -547,6 +670,8 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     struct cmg_h2conn *c = arg;
     struct h2x *xs = find(c, id);
     bool tell = xs && listening(xs);
+    if (xs)
+        xs->heard_ms = cmg_loop_now_ms(c->loop);
     if (tell && xs->paused) {
         xs->unreturned += n;
         c->held += n;
@@ -559,13 +684,21 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     return 0;
 }
 
-static void stream_fault(struct h2x *xs, uint32_t error, struct cmg_fault *f)
+/* A peer that answered, if only with a 1xx, has acted on the request, whatever it says then. */
+static void stream_fault(const struct h2x *xs, uint32_t error, struct cmg_fault *f)
 {
+    bool refused = !xs->on_wire || (error == NGHTTP2_REFUSED_STREAM && !xs->head_seen);
     *f = (struct cmg_fault){ .code = CMG_EIO };
-    f->unprocessed =
-        xs->c->conf->role == CMG_H2_CLIENT && (error == NGHTTP2_REFUSED_STREAM || !xs->on_wire);
-    snprintf(f->text, sizeof(f->text), "the peer reset the stream: %s",
-             nghttp2_http2_strerror(error));
+    f->unprocessed = refused && xs->c->conf->role == CMG_H2_CLIENT;
+    f->malformed = !xs->peer_reset && !f->unprocessed;
+    if (xs->peer_reset)
+        snprintf(f->text, sizeof(f->text), "the peer reset the stream: %s",
+                 nghttp2_http2_strerror(error));
+    else if (f->unprocessed)
+        snprintf(f->text, sizeof(f->text), "the peer takes no more requests");
+    else
+        snprintf(f->text, sizeof(f->text), "the peer broke the rules of HTTP/2: %s",
+                 nghttp2_http2_strerror(error));
 }
 
 static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t error, void *arg)
@@ -598,17 +731,38 @@ static int before_frame_send(nghttp2_session *session, const nghttp2_frame *fram
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
     struct cmg_h2conn *c = arg;
-    if (frame->hd.type == NGHTTP2_RST_STREAM && frame->rst_stream.error_code != NGHTTP2_NO_ERROR &&
-        frame->rst_stream.error_code != NGHTTP2_CANCEL)
-        glitch(c);
+    struct h2x *xs;
+    (void)session;
+    if (frame->hd.type == NGHTTP2_RST_STREAM && c->conf->role == CMG_H2_SERVER) {
+        xs = find(c, frame->hd.stream_id);
+        if (!xs || !xs->reset) /* nghttp2 did it, because the peer broke a rule */
+            glitch(c);
+        return 0;
+    }
     bool last = (frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS) &&
                 (frame->hd.flags & NGHTTP2_FLAG_END_STREAM);
     if (!last || c->conf->role != CMG_H2_SERVER)
         return 0;
     /* The answer is complete: what is left of the request is not wanted (RFC 9113 8.1). */
-    struct h2x *xs = find(c, frame->hd.stream_id);
+    xs = find(c, frame->hd.stream_id);
     if (xs && !xs->in_ended)
-        (void)nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, xs->id, NGHTTP2_NO_ERROR);
+        reset(xs, NGHTTP2_NO_ERROR);
+    return 0;
+}
+
+/* A response head that cannot be sent would leave its stream open for ever. */
+static int on_frame_not_send(nghttp2_session *session, const nghttp2_frame *frame, int error,
+                             void *arg)
+{
+    (void)session, (void)error;
+    struct cmg_h2conn *c = arg;
+    struct h2x *xs;
+    if (frame->hd.type == NGHTTP2_HEADERS && c->conf->role == CMG_H2_SERVER &&
+        (xs = find(c, frame->hd.stream_id)) && !xs->reset) {
+        const struct cmg_fault f = { .code = CMG_EPROTO, .text = "the head could not be sent" };
+        gone(xs, &f);
+        reset(xs, NGHTTP2_INTERNAL_ERROR);
+    }
     return 0;
 }
 
@@ -634,7 +788,7 @@ static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *buf, siz
 {
     (void)buf, (void)arg;
     struct h2x *xs = source->ptr;
-    if (!xs->out.n && !xs->out_ended) {
+    if (xs->reset || (!xs->out.n && !xs->out_ended)) {
         xs->starved = true;
         return NGHTTP2_ERR_DEFERRED;
     }
@@ -754,7 +908,7 @@ static enum cmg_rc put_head(const struct cmg_h2conn *c, struct outgoing *o,
     }
     if (head->length >= 0)
         add_number(o, CMG_STR("content-length"), o->length, sizeof(o->length), head->length);
-    if (c->conf->channel)
+    if (c->conf->names)
         add_names(o, head);
     return CMG_OK;
 }
@@ -790,7 +944,7 @@ static enum cmg_rc op_head(struct cmg_exchange *x, const struct cmg_head *head)
         xs->out_ended = true;
     if (ends && c->conf->role == CMG_H2_SERVER)
         over(xs);
-    cmg_stream_mark(c->stream);
+    mark(c);
     return CMG_OK;
 }
 
@@ -801,7 +955,7 @@ static void resume(struct h2x *xs)
         xs->progress_ms = cmg_loop_now_ms(xs->c->loop);
         (void)nghttp2_session_resume_data(xs->c->session, xs->id);
     }
-    cmg_stream_mark(xs->c->stream);
+    mark(xs->c);
 }
 
 static bool op_body(struct cmg_exchange *x, struct cmg_str bytes)
@@ -833,31 +987,21 @@ static void op_end(struct cmg_exchange *x, const struct cmg_field *trailers, siz
 static void op_pause(struct cmg_exchange *x, bool paused)
 {
     struct h2x *xs = of(x);
-    struct cmg_h2conn *c = xs->c;
     xs->paused = paused;
-    if (paused || !xs->unreturned)
-        return;
-    size_t n = xs->unreturned;
-    xs->unreturned = 0;
-    c->held -= n;
-    return_stream_credit(xs, n);
-    return_connection_credit(c, 0);
-    cmg_stream_mark(c->stream);
+    xs->heard_ms = cmg_loop_now_ms(xs->c->loop);
+    if (!paused)
+        let_go(xs);
 }
 
 static void op_abort(struct cmg_exchange *x)
 {
     struct h2x *xs = of(x);
     struct cmg_h2conn *c = xs->c;
-    over(xs);
-    if (xs->id < 0) { /* its head was never submitted */
+    if (xs->id < 0) /* its head was never submitted */
         release(xs);
-        return;
-    }
-    (void)nghttp2_submit_rst_stream(c->session, NGHTTP2_FLAG_NONE, xs->id,
-                                    c->conf->role == CMG_H2_CLIENT ? NGHTTP2_CANCEL
-                                                                   : NGHTTP2_INTERNAL_ERROR);
-    cmg_stream_mark(c->stream);
+    else
+        reset(xs, c->conf->role == CMG_H2_CLIENT ? NGHTTP2_CANCEL : NGHTTP2_INTERNAL_ERROR);
+    mark(c);
 }
 
 static const struct cmg_exchange_ops ops = { op_head, op_body, op_end, op_pause, op_abort };
@@ -877,27 +1021,21 @@ static void close_when_done(struct cmg_h2conn *c)
 
 static void failed(struct cmg_h2conn *c, int error)
 {
-    const char *text = nghttp2_strerror(error);
-    note(c, text, strlen(text));
+    note_text(c, nghttp2_strerror(error));
+    c->broken = c->closing = true;
     cmg_stream_close(c->stream, CLOSE_FLUSH_MS);
-}
-
-static void on_flush(void *arg)
-{
-    struct cmg_h2conn *c = arg;
-    pump(c);
 }
 
 /* Moves frames from the session to the stream, one turn's worth. */
 static void pump(struct cmg_h2conn *c)
 {
     struct cmg_buf *out = cmg_stream_out(c->stream);
-    while (out->n < FLUSH_BYTES) {
+    while (out->n < FLUSH_BYTES && !c->broken) {
         const uint8_t *p;
         ssize_t n = nghttp2_session_mem_send(c->session, &p);
         if (n < 0) {
             failed(c, (int)n);
-            break;
+            return;
         }
         if (n == 0)
             break;
@@ -909,15 +1047,20 @@ static void pump(struct cmg_h2conn *c)
     }
     if (out->n >= FLUSH_BYTES)
         cmg_loop_later(c->loop, &c->again);
+    else if (c->last_words)
+        cmg_stream_close(c->stream, CLOSE_FLUSH_MS);
     else
         close_when_done(c);
 }
 
+static void on_flush(void *arg)
+{
+    pump(arg);
+}
+
 static void on_again(void *arg)
 {
-    struct cmg_h2conn *c = arg;
-    if (c->stream)
-        cmg_stream_mark(c->stream);
+    mark(arg);
 }
 
 static size_t on_bytes(void *arg, struct cmg_str in)
@@ -925,7 +1068,7 @@ static size_t on_bytes(void *arg, struct cmg_str in)
     struct cmg_h2conn *c = arg;
     size_t skip = c->magic_in < in.n ? c->magic_in : in.n;
     if (skip && memcmp(in.p, &NGHTTP2_CLIENT_MAGIC[MAGIC_BYTES - c->magic_in], skip) != 0) {
-        note(c, "the peer does not speak HTTP/2", 30);
+        note_text(c, "the peer does not speak HTTP/2");
         cmg_stream_close(c->stream, 0);
         return in.n;
     }
@@ -943,9 +1086,9 @@ static void on_stream_closed(void *arg, enum cmg_close_reason why, const char *d
     struct cmg_h2conn *c = arg;
     uint64_t sent = cmg_stream_sent(c->stream);
     if (detail)
-        note(c, detail, strlen(detail));
+        note_text(c, detail);
     else if (why == CMG_CLOSE_PEER)
-        note(c, "the peer closed the connection", 30);
+        note_text(c, "the peer closed the connection");
     c->stream = NULL;
 
     struct cmg_fault f = { .code = CMG_EIO };
@@ -974,96 +1117,144 @@ static const struct cmg_stream_events stream_events = {
 
 /* Time ------------------------------------------------------------------------------------ */
 
-static void sooner(int64_t *due, int64_t at)
-{
-    if (at < *due)
-        *due = at;
-}
-
 static void ping(struct cmg_h2conn *c, int64_t now)
 {
     c->ping_sent_ms = now;
     c->ping_sent_us = cmg_clock_us();
     (void)nghttp2_submit_ping(c->session, NGHTTP2_FLAG_NONE, NULL);
-    cmg_stream_mark(c->stream);
+    mark(c);
 }
 
-/* Returns false when the peer is dead. */
-static bool check_life(struct cmg_h2conn *c, int64_t now, int64_t *due)
+static void check_life(struct cmg_h2conn *c, int64_t now)
 {
     if (!c->conf->ping_ms)
-        return true;
+        return;
     if (c->ping_sent_ms && c->received_ms > c->ping_sent_ms)
         c->ping_sent_ms = 0; /* alive, if busy: its answer may stand behind a long queue */
     if (c->ping_sent_ms && now - c->ping_sent_ms >= c->conf->ping_deadline_ms) {
         char text[64];
-        int n = snprintf(text, sizeof(text), "no sign of life for %lld ms after a PING",
-                         (long long)(now - c->ping_sent_ms));
-        note(c, text, (size_t)n);
+        snprintf(text, sizeof(text), "no sign of life for %lld ms after a PING",
+                 (long long)(now - c->ping_sent_ms));
+        note_text(c, text);
         cmg_h2conn_close(c);
-        return false;
+        return;
     }
     if (!c->ping_sent_ms && now - c->received_ms >= c->conf->ping_ms)
         ping(c, now);
-    sooner(due, c->ping_sent_ms ? c->ping_sent_ms + c->conf->ping_deadline_ms
-                                : c->received_ms + c->conf->ping_ms);
-    return true;
+    wake_by(c, c->ping_sent_ms ? c->ping_sent_ms + c->conf->ping_deadline_ms
+                               : c->received_ms + c->conf->ping_ms);
 }
 
-/* A client that stopped reading holds a window of memory; not for ever. */
-static void check_stalls(struct cmg_h2conn *c, int64_t now, int64_t *due)
+static void drop_stalled(struct cmg_h2conn *c, struct h2x *xs, int64_t now)
 {
+    bool takes_nothing = xs->out.n && now - xs->progress_ms >= c->conf->stall_ms;
+    bool sends_nothing =
+        !xs->over && !xs->in_ended && !xs->paused && now - xs->heard_ms >= c->conf->stall_ms;
+    if (!takes_nothing && !sends_nothing)
+        return;
+    struct cmg_fault f = { .code = CMG_ETIMEOUT };
+    snprintf(f.text, sizeof(f.text), "the client %s for %lld ms",
+             takes_nothing ? "took nothing of the response" : "sent nothing of the request",
+             (long long)(now - (takes_nothing ? xs->progress_ms : xs->heard_ms)));
+    gone(xs, &f);
+    reset(xs, NGHTTP2_CANCEL);
+}
+
+/* A client that stopped reading holds a window of memory, and one that stopped sending a
+ * request; not for ever. */
+static void check_stalls(struct cmg_h2conn *c, int64_t now)
+{
+    bool queued = cmg_stream_out(c->stream)->n > 0;
+    uint64_t sent = cmg_stream_sent(c->stream);
     if (!c->conf->stall_ms)
         return;
-    sooner(due, now + c->conf->stall_ms / 4 + 1);
-    struct h2x *xs, *next;
-    for (xs = TAILQ_FIRST(&c->exchanges); xs; xs = next) {
-        next = TAILQ_NEXT(xs, link);
-        if (!xs->out.n || now - xs->progress_ms < c->conf->stall_ms)
-            continue;
-        struct cmg_fault f = { .code = CMG_ETIMEOUT };
-        snprintf(f.text, sizeof(f.text), "the client took nothing for %lld ms",
-                 (long long)(now - xs->progress_ms));
-        gone(xs, &f);
-        (void)nghttp2_submit_rst_stream(c->session, NGHTTP2_FLAG_NONE, xs->id, NGHTTP2_CANCEL);
-        xs->progress_ms = now;
-        cmg_stream_mark(c->stream);
+    if (!queued || sent != c->sent)
+        c->sent_ms = now;
+    c->sent = sent;
+    if (now - c->sent_ms >= c->conf->stall_ms) {
+        note_text(c, "the client reads nothing any more");
+        cmg_h2conn_close(c);
+        return;
     }
+    for (struct h2x *xs = TAILQ_FIRST(&c->exchanges); xs; xs = c->next) {
+        c->next = TAILQ_NEXT(xs, link);
+        drop_stalled(c, xs, now);
+    }
+    if (c->open || queued)
+        wake_by(c, now + stall_look_ms(c));
 }
 
-static void check_drain(struct cmg_h2conn *c, int64_t now, int64_t *due)
+static void start_drain(struct cmg_h2conn *c, int64_t now, int64_t grace_ms, bool patient)
+{
+    c->draining = true;
+    c->patient = patient;
+    c->drain_deadline_ms = now + grace_ms;
+    c->last_goaway_ms = now + LAST_REQUESTS_MS;
+    if (c->conf->role == CMG_H2_SERVER) {
+        (void)nghttp2_submit_shutdown_notice(c->session);
+        (void)nghttp2_submit_ping(c->session, NGHTTP2_FLAG_NONE, drain_mark);
+    }
+    wake_by(c, now);
+    mark(c);
+}
+
+static void check_drain(struct cmg_h2conn *c, int64_t now)
 {
     if (!c->draining)
         return;
+    if (now >= c->drain_deadline_ms && c->patient && c->open)
+        c->drain_deadline_ms = now + IDLE_GRACE_MS;
     if (now >= c->drain_deadline_ms) {
-        note(c, "the time to drain was up", 24);
+        note_text(c, "the time to drain was up");
         cmg_h2conn_close(c);
         return;
     }
     if (now >= c->last_goaway_ms) {
         send_last_goaway(c);
-        cmg_stream_mark(c->stream);
+        mark(c);
     } else {
-        sooner(due, c->last_goaway_ms);
+        wake_by(c, c->last_goaway_ms);
     }
-    sooner(due, c->drain_deadline_ms);
+    wake_by(c, c->drain_deadline_ms);
+}
+
+static void check_idle(struct cmg_h2conn *c, int64_t now)
+{
+    if (!c->conf->idle_ms || c->open || c->draining)
+        return;
+    if (now - c->idle_since_ms >= c->conf->idle_ms)
+        start_drain(c, now, IDLE_GRACE_MS, true); /* a request may be on its way */
+    else
+        wake_by(c, c->idle_since_ms + c->conf->idle_ms);
+}
+
+/* A client's stream numbers are used up after a thousand million requests: a new connection
+ * has new ones. */
+static void check_numbers(struct cmg_h2conn *c, int64_t now)
+{
+    if (!c->spent || c->peer_draining)
+        return;
+    c->peer_draining = true;
+    if (c->ev->on_draining)
+        c->ev->on_draining(c->arg);
+    if (!c->draining)
+        start_drain(c, now, IDLE_GRACE_MS, true);
 }
 
 static void on_timer(void *arg)
 {
     struct cmg_h2conn *c = arg;
-    int64_t now = cmg_loop_now_ms(c->loop), due = now + 60000;
-    if (!c->stream || !check_life(c, now, &due))
+    int64_t now = cmg_loop_now_ms(c->loop);
+    c->due_ms = 0;
+    if (c->last_words)
+        cmg_h2conn_close(c);
+    if (c->closing)
         return;
-    check_stalls(c, now, &due);
-    check_drain(c, now, &due);
-    if (c->conf->idle_ms && !c->open && !c->draining) {
-        if (now - c->idle_since_ms >= c->conf->idle_ms)
-            cmg_h2conn_drain(c, CLOSE_FLUSH_MS);
-        else
-            sooner(&due, c->idle_since_ms + c->conf->idle_ms);
-    }
-    cmg_timer_set(c->timer, due - now > 0 ? due - now : 1);
+    check_life(c, now);
+    check_stalls(c, now);
+    check_numbers(c, now);
+    check_idle(c, now);
+    check_drain(c, now);
 }
 
 /* Birth ----------------------------------------------------------------------------------- */
@@ -1098,6 +1289,7 @@ static nghttp2_session_callbacks *new_callbacks(void)
     nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_close);
     nghttp2_session_callbacks_set_before_frame_send_callback(cb, before_frame_send);
     nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_frame_send);
+    nghttp2_session_callbacks_set_on_frame_not_send_callback(cb, on_frame_not_send);
     nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(cb, on_invalid_frame);
     nghttp2_session_callbacks_set_error_callback2(cb, on_error);
     nghttp2_session_callbacks_set_send_data_callback(cb, send_body);
@@ -1123,7 +1315,7 @@ static void submit_settings(struct cmg_h2conn *c)
         /* HAProxy resets streams it never opened when this is missing. */
         s[n++] = (nghttp2_settings_entry){ NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1 };
     if (nghttp2_submit_settings(c->session, NGHTTP2_FLAG_NONE, s, n) ||
-        nghttp2_session_set_local_window_size(c->session, NGHTTP2_FLAG_NONE, 0, CONNECTION_WINDOW))
+        nghttp2_session_set_local_window_size(c->session, NGHTTP2_FLAG_NONE, 0, (int32_t)c->window))
         abort();
 }
 
@@ -1151,7 +1343,10 @@ struct cmg_h2conn *cmg_h2conn_new(struct cmg_loop *l, struct cmg_stream *taken,
     c->arg = arg;
     TAILQ_INIT(&c->exchanges);
     c->again = (struct cmg_task){ .run = on_again, .arg = c };
-    c->received_ms = c->idle_since_ms = c->glitch_ms = cmg_loop_now_ms(l);
+    c->received_ms = c->idle_since_ms = c->glitch_ms = c->sent_ms = cmg_loop_now_ms(l);
+    c->window = conf->memory_bytes < CONNECTION_WINDOW ? conf->memory_bytes : CONNECTION_WINDOW;
+    if (c->window < CONNECTION_WINDOW_MIN)
+        c->window = CONNECTION_WINDOW_MIN;
     session_new(c);
     submit_settings(c);
     if (conf->preface == CMG_H2_PREFACE_SERVER && conf->role == CMG_H2_SERVER) {
@@ -1161,7 +1356,7 @@ struct cmg_h2conn *cmg_h2conn_new(struct cmg_loop *l, struct cmg_stream *taken,
         c->magic_in = c->magic_out = MAGIC_BYTES;
     }
     c->timer = cmg_timer_new(l, on_timer, c);
-    cmg_timer_set(c->timer, 0);
+    wake_by(c, c->received_ms);
     if (conf->channel) /* few, and busy */
         cmg_stream_out(taken)->keep = 2 * FLUSH_BYTES;
     cmg_stream_listen(taken, &stream_events, c);
@@ -1173,8 +1368,13 @@ struct cmg_h2conn *cmg_h2conn_new(struct cmg_loop *l, struct cmg_stream *taken,
 
 struct cmg_exchange *cmg_h2conn_request(struct cmg_h2conn *c)
 {
-    if (c->draining || c->peer_draining || c->closing || !c->stream)
+    if (c->draining || c->peer_draining || c->spent || c->closing || !c->stream)
         return NULL;
+    if (nghttp2_session_get_next_stream_id(c->session) > STREAM_NUMBERS) {
+        c->spent = true;
+        wake_by(c, cmg_loop_now_ms(c->loop));
+        return NULL;
+    }
     return &exchange_new(c, -1)->x;
 }
 
@@ -1185,30 +1385,31 @@ unsigned cmg_h2conn_load(const struct cmg_h2conn *c)
 
 void cmg_h2conn_drain(struct cmg_h2conn *c, int64_t grace_ms)
 {
-    if (c->draining || !c->stream)
+    if (!c->stream || c->closing)
         return;
     int64_t now = cmg_loop_now_ms(c->loop);
-    c->draining = true;
-    c->drain_deadline_ms = now + grace_ms;
-    c->last_goaway_ms = now + LAST_REQUESTS_MS;
-    if (c->conf->role == CMG_H2_SERVER) {
-        (void)nghttp2_submit_shutdown_notice(c->session);
-        ping(c, now);
+    if (!c->draining) {
+        start_drain(c, now, grace_ms, false);
+    } else if (c->patient || now + grace_ms < c->drain_deadline_ms) {
+        c->patient = false;
+        c->drain_deadline_ms = now + grace_ms;
+        wake_by(c, c->drain_deadline_ms);
     }
-    cmg_timer_set(c->timer, 0);
-    cmg_stream_mark(c->stream);
 }
 
+/* May be called from an exchange's event, that is, from inside nghttp2: the words leave at the
+ * end of the turn. */
 void cmg_h2conn_refuse(struct cmg_h2conn *c, const char *text)
 {
     if (!c->stream || c->closing)
         return;
-    c->closing = true;
-    note(c, text, strlen(text));
+    c->closing = c->last_words = true;
+    note_text(c, text);
     (void)nghttp2_submit_goaway(c->session, NGHTTP2_FLAG_NONE, 0, NGHTTP2_INADEQUATE_SECURITY,
                                 (const uint8_t *)text, strlen(text));
-    pump(c);
-    cmg_stream_close(c->stream, CLOSE_FLUSH_MS);
+    mark(c);
+    c->due_ms = 0;
+    wake_by(c, cmg_loop_now_ms(c->loop) + CLOSE_FLUSH_MS);
 }
 
 void cmg_h2conn_close(struct cmg_h2conn *c)

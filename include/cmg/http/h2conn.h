@@ -23,19 +23,21 @@ enum cmg_h2_preface {
 struct cmg_h2conn_conf { /* borrowed, must outlive the connection */
     enum cmg_h2_role role;
     enum cmg_h2_preface preface;
-    bool channel;             /* trusted peer on a shared connection: original case of field
-                               * names travels along, resets are not rationed              */
-    unsigned max_streams;     /* concurrent, that the peer may open; a client holds itself to
-                               * the smaller of this and what the peer allows, and queues  */
+    bool channel;             /* trusted peer on a shared connection: its clients' resets and
+                               * mistakes are not rationed                                 */
+    bool names;               /* both ends are ours: original case of field names travels  */
+    unsigned max_streams;     /* concurrent, that the peer may open; a client's peer opens
+                               * none, and what the peer allows is for it to know          */
     unsigned stream_window;   /* bytes; what one stalled exchange may cost                 */
-    size_t memory_bytes;      /* ceiling for bytes received and not yet taken, all streams:
-                               * past it the connection window closes                      */
+    size_t memory_bytes;      /* ceiling for bytes received while their listeners were paused,
+                               * all streams: the connection window closes before it       */
     size_t head_bytes;        /* decoded header list, names + values + 32 each (RFC 9113 6.5.2) */
     int64_t ping_ms;          /* PING after so long without a byte from the peer; 0: never */
     int64_t ping_deadline_ms; /* no answer by then: the connection is dead                 */
     int64_t idle_ms;          /* server: no stream for so long: GOAWAY; 0: never           */
-    int64_t stall_ms;         /* public front: a stream with data to send that the peer's window
-                               * holds up for so long is reset; 0: never                   */
+    int64_t stall_ms;         /* public front: a stream whose response the peer's window holds
+                               * up, or whose request the peer does not go on with, for so long
+                               * is reset; a peer that reads nothing at all is cut; 0: never */
 };
 
 struct cmg_h2conn_events {
