@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cmg/base/alloc.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,4 +30,10 @@ char *cmg_strdup(const char *s)
 char *cmg_strndup(const char *s, size_t n)
 {
     return there(strndup(s, n));
+}
+
+void cmg_alloc_tune(void)
+{
+    (void)mallopt(M_MMAP_THRESHOLD, 4 * 1024 * 1024);
+    (void)mallopt(M_TRIM_THRESHOLD, 16 * 1024 * 1024);
 }

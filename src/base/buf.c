@@ -7,7 +7,7 @@
 
 #include "cmg/base/alloc.h"
 
-enum { FIRST = 1024, KEEP = 4096 };
+enum { FIRST = 1024 };
 
 char *cmg_buf_reserve(struct cmg_buf *b, size_t n)
 {
@@ -73,12 +73,12 @@ void cmg_buf_drop(struct cmg_buf *b, size_t n)
     if (b->n)
         return;
     b->off = 0;
-    if (b->cap > KEEP)
+    if (b->cap > b->keep)
         cmg_buf_clear(b);
 }
 
 void cmg_buf_clear(struct cmg_buf *b)
 {
     free(b->p);
-    cmg_buf_init(b, b->max);
+    *b = (struct cmg_buf){ .max = b->max, .keep = b->keep };
 }

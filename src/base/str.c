@@ -59,6 +59,14 @@ bool cmg_str_next(struct cmg_str *rest, char sep, struct cmg_str *item)
     return true;
 }
 
+void cmg_str_put(char *out, size_t size, struct cmg_str s)
+{
+    size_t n = s.n < size ? s.n : size - 1;
+    if (n)
+        memcpy(out, s.p, n);
+    out[n] = '\0';
+}
+
 char *cmg_str_dup(struct cmg_str s)
 {
     return s.n ? cmg_strndup(s.p, s.n) : cmg_strdup("");

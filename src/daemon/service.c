@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cmg/base/alloc.h"
 #include "cmg/net/loop.h"
 #include "command.h"
 #include "systemd.h"
@@ -162,6 +163,7 @@ static void settle_in(void)
             break;
     umask(077);
     signal(SIGPIPE, SIG_IGN);
+    cmg_alloc_tune();
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);

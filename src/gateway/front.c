@@ -21,7 +21,7 @@ struct client {
     struct cmg_h1conn *h1;
     struct cmg_h2conn *h2;
     TAILQ_ENTRY(client) entry;
-    char peer[64], address[64];
+    char peer[64], address[64], forwarded[96];
     char *upgrade_refusal; /* owned */
 
     struct judgement *judgement; /* owned; NULL until somebody asks */
@@ -31,6 +31,7 @@ struct judgement {
     bool good;
     unsigned generation;
     struct cmg_tls_identity id;
+    char identity[256];
     struct cmg_err why;
 };
 
@@ -149,6 +150,8 @@ static void set_addresses(struct client *c)
     const char *from = c->peer[0] == '[' ? c->peer + 1 : c->peer;
     const char *end = c->peer[0] == '[' ? strchr(c->peer, ']') : strrchr(c->peer, ':');
     snprintf(c->address, sizeof(c->address), "%.*s", end ? (int)(end - from) : 0, from);
+    snprintf(c->forwarded, sizeof(c->forwarded),
+             c->peer[0] == '[' ? "for=\"[%s]\";proto=https" : "for=%s;proto=https", c->address);
 }
 
 void front_accept(struct gateway *g, enum door door, struct cmg_listener *listener, int fd_taken,
@@ -199,6 +202,18 @@ void front_close(struct gateway *g)
 
 /* Who it is ----------------------------------------------------------------------------- */
 
+/* Only what is safe in a quoted string of a field goes in. */
+static void put_identity(struct judgement *j)
+{
+    char name[128];
+    size_t n = 0;
+    for (const char *c = j->id.name; *c && n < sizeof(name) - 1; c++)
+        name[n++] = *c < ' ' || *c > '~' || *c == '"' || *c == '\\' ? '_' : *c;
+    name[n] = '\0';
+    snprintf(j->identity, sizeof(j->identity), "certificate; name=\"%s\"; sha256=%s", name,
+             j->id.fingerprint);
+}
+
 static void judge(struct client *c)
 {
     struct gateway *g = c->gateway;
@@ -209,6 +224,7 @@ static void judge(struct client *c)
     j->id = (struct cmg_tls_identity){ .name = "" };
     j->good = cmg_tls_peer_judge(cmg_stream_ssl(c->stream), g->client_trust, CMG_TLS_CLIENT_AUTH,
                                  &j->id, &j->why) == CMG_OK;
+    put_identity(j);
     if (j->good)
         return;
     if (!j->id.fingerprint[0])
@@ -229,6 +245,16 @@ bool client_certificate(struct client *c, const struct cmg_tls_identity **id,
     *id = &j->id;
     *why = &j->why;
     return j->good;
+}
+
+const char *client_forwarded(const struct client *c)
+{
+    return c->forwarded;
+}
+
+const char *client_identity(const struct client *c)
+{
+    return c->judgement ? c->judgement->identity : "";
 }
 
 const char *client_address(const struct client *c)

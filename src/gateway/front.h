@@ -26,6 +26,11 @@ void front_close(struct gateway *g);
 bool client_certificate(struct client *c, const struct cmg_tls_identity **id,
                         const struct cmg_err **why);
 
+/* Values of the fields that tell those behind us about this client: put together once a
+ * connection. The identity is that of the last good judgement. */
+const char *client_forwarded(const struct client *c); /* RFC 7239 */
+const char *client_identity(const struct client *c);  /* how it was verified, then what */
+
 const char *client_address(const struct client *c); /* without the port */
 const char *client_peer(const struct client *c);    /* with it          */
 bool client_is_h2(const struct client *c);

@@ -106,8 +106,8 @@ static const struct cmg_option clients_options[] = {
       .def = "1000", .min = 0, .max = 100000, .reload = CMG_LIVE,
       .doc = "How many requests may wait so at one time." },
     { "memory", CMG_BYTES(gateway_conf, clients.memory),
-      .def = "1G", .min = M, .max = 64 * G, .reload = CMG_LIVE,
-      .doc = "Ceiling of what is held in memory for all clients together." },
+      .def = "4M", .min = 256 * K, .max = G, .reload = CMG_LIVE,
+      .doc = "Ceiling of what is held in memory for requests of one HTTP/2 connection." },
     { 0 },
 };
 

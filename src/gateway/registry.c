@@ -158,33 +158,16 @@ static struct member *member_new(struct registry *r, const char *name)
     return m;
 }
 
-static unsigned auth_bits(char *const *words)
-{
-    unsigned bits = 0;
-    for (; *words; words++)
-        bits |= strcmp(*words, "mutual") ? CMG_AUTH_SERVER : CMG_AUTH_MUTUAL;
-    return bits;
-}
-
 static void set_fixed(struct member *m, const struct gateway_conf *conf, const char *label)
 {
+    struct cmg_err err;
     cmg_endpoint_set_clear(&m->fixed);
     for (size_t i = 0; i < conf->nendpoints; i++) {
         const struct gateway_endpoint_conf *c = &conf->endpoints[i];
         if (strcmp(c->connection_point, label))
             continue;
-        const char *const *defaults = cmg_role_paths((enum cmg_role)c->role);
-        struct cmg_endpoint e = {
-            .id = c->id,
-            .role = (enum cmg_role)c->role,
-            .paths = c->paths[0] ? c->paths : (char **)(uintptr_t)defaults,
-            .max_request_bytes = c->max_request_bytes,
-            .auth = auth_bits(c->client_auth),
-        };
-        while (e.paths[e.npaths])
-            e.npaths++;
-        struct cmg_err err;
-        if (cmg_endpoint_set_add(&m->fixed, &e, &err) != CMG_OK) /* the option table has checked */
+        if (cmg_endpoint_set_add_words(&m->fixed, c->id, (enum cmg_role)c->role, c->paths,
+                                       c->client_auth, c->max_request_bytes, &err) != CMG_OK)
             log_error("registry.endpoint_refused", KV("endpoint", c->id), KV("why", err.text));
     }
 }
@@ -308,7 +291,7 @@ static struct link *least_loaded(const struct member *m, bool *any)
 }
 
 enum verdict registry_pick(struct registry *r, struct cmg_str id, struct cmg_str rest,
-                           int64_t length, struct route_pick *pick)
+                           unsigned auth, int64_t length, struct route_pick *pick)
 {
     if (!r->routes)
         return ROUTE_NOBODY;
@@ -320,14 +303,13 @@ enum verdict registry_pick(struct registry *r, struct cmg_str id, struct cmg_str
     for (size_t i = 0; i < route->noffers; i++) {
         size_t at = (route->next + i) % route->noffers;
         const struct offer *o = &route->offers[at];
-        if (!cmg_endpoint_match(o->endpoint, rest))
+        if (!(o->endpoint->auth & auth) || !cmg_endpoint_match(o->endpoint, rest))
             continue;
         published = true;
         if (length > o->endpoint->max_request_bytes)
             continue;
         fits = true;
         pick->max_request_bytes = o->endpoint->max_request_bytes;
-        pick->auth = o->endpoint->auth;
         pick->link = least_loaded(o->member, &up);
         if (pick->link) {
             route->next = at + 1;

@@ -54,7 +54,7 @@ void registry_down(struct registry *r, struct link *l);
 
 enum verdict {
     ROUTE_FOUND,
-    ROUTE_UNPUBLISHED, /* no connection point publishes that id, or not that path */
+    ROUTE_UNPUBLISHED, /* no connection point publishes that id, path and way to authenticate */
     ROUTE_TOO_LARGE,
     ROUTE_BUSY,  /* every channel carries all the requests that it may  */
     ROUTE_AWAY,  /* published, but no channel is up now                 */
@@ -64,13 +64,13 @@ enum verdict {
 struct route_pick {
     struct link *link;
     int64_t max_request_bytes;
-    unsigned auth; /* bits of cmg_endpoint_auth */
 };
 
 /* Round robin over the connection points of the endpoint's site that publish it; for each of
- * them its least loaded channel. `length` is the declared body length, -1 if none was. */
+ * them its least loaded channel. `auth` is one bit of cmg_endpoint_auth: how the client proved who it
+ * is; `length` the declared body length, -1 if none was. */
 enum verdict registry_pick(struct registry *r, struct cmg_str id, struct cmg_str rest,
-                           int64_t length, struct route_pick *pick);
+                           unsigned auth, int64_t length, struct route_pick *pick);
 
 unsigned registry_links(const struct registry *r);
 

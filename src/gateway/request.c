@@ -49,9 +49,9 @@ struct request {
     unsigned repeats;
     char id[32];
     int64_t started_us, waiting_since_ms;
-    uint64_t moved;   /* body bytes seen at the last sweep */
-    int64_t moved_ms; /* when they last grew               */
-    char by_name[64]; /* of the connection point that it was sent to */
+    uint64_t moved;      /* body bytes seen at the last sweep */
+    int64_t moved_ms;    /* when they last grew               */
+    const char *sent_to; /* name of the connection point; lives as long as the registry */
     char who[128];
     struct cmg_path path; /* into head.target */
     char why[200];        /* for the access event; "" when all is well */
@@ -131,7 +131,7 @@ static void access_event(const struct request *q, unsigned status)
              KV("who", (const char *)q->who), KV("method", q->head.method),
              KV("path", q->path.path), KV("status", status), KV("in_bytes", q->pipe.request_bytes),
              KV("out_bytes", q->pipe.response_bytes), KV("us", us),
-             KV("connection_point", (const char *)q->by_name), KV("repeats", q->repeats),
+             KV("connection_point", q->sent_to), KV("repeats", q->repeats),
              KV("why", (const char *)q->why));
 }
 
@@ -188,7 +188,7 @@ static void send_down(struct request *q, const struct route_pick *pick)
     if (q->state == WAITING)
         g->nwaiting--;
     q->state = PIPING;
-    snprintf(q->by_name, sizeof(q->by_name), "%s", member_name(pick->link->member));
+    q->sent_to = member_name(pick->link->member);
     if (out->ops->head(out, &q->head) != CMG_OK) {
         out->ops->abort(out);
         refuse(q, &bad_request, "the request cannot be expressed in HTTP/2");
@@ -202,7 +202,8 @@ static void find_channel(struct request *q)
 {
     struct gateway *g = q->gateway;
     struct route_pick pick;
-    enum verdict v = registry_pick(g->registry, q->path.id, q->path.rest, q->head.length, &pick);
+    enum verdict v = registry_pick(g->registry, q->path.id, q->path.rest,
+                                   cmg_endpoint_auth_of(q->path.tree), q->head.length, &pick);
     bool late = cmg_loop_now_ms(g->loop) - q->waiting_since_ms >= g->conf->clients.hold_ms ||
                 (q->state != WAITING && (int64_t)g->nwaiting >= g->conf->clients.hold_max);
     switch (v) {
@@ -291,7 +292,7 @@ static void on_failed(struct cmg_pipe *p, const struct cmg_fault *why)
         return;
     }
     char detail[256];
-    snprintf(detail, sizeof(detail), "connection point %s: %s", q->by_name, why->text);
+    snprintf(detail, sizeof(detail), "connection point %s: %s", q->sent_to, why->text);
     if (why->unprocessed)
         refuse(q, &no_point, detail);
     else if (why->malformed)
@@ -333,45 +334,31 @@ static const struct cmg_pipe_events pipe_events = { on_response, on_failed, on_d
 
 /* Birth --------------------------------------------------------------------------------- */
 
-struct added { /* fields of ours; text that they borrow */
-    char forwarded[256], identity[256];
-};
-
-static size_t put_fields(struct request *q, const struct cmg_head *head, struct added *a)
+static size_t put_fields(struct request *q, const struct cmg_head *head)
 {
     struct gateway *g = q->gateway;
     size_t n = 0;
     for (size_t i = 0; i < head->nfields; i++)
         if (!cmg_field_is_forged(head->fields[i].name))
             g->fields[n++] = head->fields[i];
-    const char *address = client_address(q->client);
-    bool v6 = strchr(address, ':') != NULL;
-    snprintf(a->forwarded, sizeof(a->forwarded),
-             v6 ? "for=\"[%s]\";proto=https" : "for=%s;proto=https", address);
-    g->fields[n++] = (struct cmg_field){ CMG_STR("Forwarded"), cmg_str(a->forwarded) };
-    g->fields[n++] = (struct cmg_field){ CMG_STR("X-Forwarded-For"), cmg_str(address) };
-    g->fields[n++] = (struct cmg_field){ CMG_STR(CMG_WIRE_REQUEST_ID), cmg_str(q->id) };
-    if (q->who[0])
-        g->fields[n++] = (struct cmg_field){ CMG_STR(CMG_WIRE_IDENTITY), cmg_str(a->identity) };
-    return n;
-}
-
-/* The identity in one field: how it was verified, then what. Only what is safe in a quoted
- * string of a header goes in. */
-static void put_identity(struct added *a, const struct cmg_tls_identity *id)
-{
-    char name[128];
-    size_t n = 0;
-    for (const char *c = id->name; *c && n < sizeof(name) - 1; c++)
-        name[n++] = *c < ' ' || *c > '~' || *c == '"' || *c == '\\' ? '_' : *c;
-    name[n] = '\0';
-    snprintf(a->identity, sizeof(a->identity), "certificate; name=\"%s\"; sha256=%s", name,
-             id->fingerprint);
+    const struct cmg_field ours[] = {
+        { CMG_STR("Forwarded"), cmg_str(client_forwarded(q->client)) },
+        { CMG_STR("X-Forwarded-For"), cmg_str(client_address(q->client)) },
+        { CMG_STR(CMG_WIRE_REQUEST_ID), cmg_str(q->id) },
+        { CMG_STR(CMG_WIRE_IDENTITY), cmg_str(client_identity(q->client)) },
+    };
+    memcpy(&g->fields[n], ours, sizeof(ours));
+    return n + CMG_COUNT(ours);
 }
 
 static void next_id(struct gateway *g, char out[32])
 {
-    snprintf(out, 32, "%s%08" PRIx32, g->id_prefix, g->next_id++);
+    static const char digits[] = "0123456789abcdef";
+    uint32_t id = g->next_id++;
+    memcpy(out, g->id_prefix, 16);
+    for (int i = 23; i >= 16; i--, id >>= 4)
+        out[i] = digits[id & 15];
+    out[24] = '\0';
 }
 
 /* A request that is answered here and now; nothing of it is kept. */
@@ -439,26 +426,33 @@ static void answer_metadata(struct brief *b)
     brief_access(b, 200, b->identity->name, NULL);
 }
 
+/* The same path in another copy of its target. */
+static struct cmg_path path_in(const struct cmg_path *p, const char *was, const char *is)
+{
+    struct cmg_path moved = *p;
+    struct cmg_str *parts[] = { &moved.path, &moved.query, &moved.id, &moved.rest };
+    for (size_t i = 0; i < CMG_COUNT(parts); i++)
+        if (parts[i]->p)
+            parts[i]->p = is + (parts[i]->p - was);
+    return moved;
+}
+
 /* From here on the request has a life of its own. */
 static void start(struct brief *b)
 {
     struct gateway *g = b->gateway;
-    struct added added;
     struct request fresh = { .gateway = g, .client = b->client, .started_us = b->started_us };
     memcpy(fresh.id, b->id, sizeof(fresh.id));
-    snprintf(fresh.who, sizeof(fresh.who), "%s", b->identity->name[0] ? b->identity->name : "?");
-    put_identity(&added, b->identity);
+    cmg_str_put(fresh.who, sizeof(fresh.who), cmg_str(b->identity->name));
 
     struct cmg_head out = *b->head;
     out.scheme = CMG_STR("https");
-    out.nfields = put_fields(&fresh, b->head, &added);
+    out.nfields = put_fields(&fresh, b->head);
     out.fields = g->fields;
     struct request *q = cmg_realloc(NULL, sizeof(*q) + cmg_head_size(&out));
     *q = fresh;
     cmg_head_copy(&q->head, &out, q + 1);
-    struct cmg_err unused; /* the same bytes were found good a moment ago */
-    if (cmg_path_parse(q->head.target, &q->path, &unused) != CMG_OK)
-        abort();
+    q->path = path_in(&b->path, b->head->target.p, q->head.target.p);
 
     q->bury = (struct cmg_task){ .run = on_bury, .arg = q };
     q->moved_ms = q->waiting_since_ms = cmg_loop_now_ms(g->loop);
@@ -519,7 +513,7 @@ static void check_silence(struct request *q, int64_t now)
         return;
     char detail[128];
     snprintf(detail, sizeof(detail), "connection point %s said nothing for %" PRId64 " ms",
-             q->by_name, now - q->moved_ms);
+             q->sent_to, now - q->moved_ms);
     if (!q->pipe.answered) {
         refuse(q, &timed_out, detail);
         return;

@@ -4,15 +4,16 @@
  */
 #include "h1core.h"
 
-#include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 /* More 1xx heads than any endpoint has reason to send; they pass without back-pressure. */
 enum { MOST_INTERIM = 32 };
 
 struct cmg_exchange *cmg_h1conn_request(struct cmg_h1conn *c)
 {
-    assert(c->state != H1_BUSY && !c->x.ev);
+    if (c->state == H1_BUSY || c->x.ev)
+        abort();
     c->out = (struct h1_writing){ .seen = c->out.seen };
     c->out.base = cmg_stream_sent(c->stream) + cmg_stream_out(c->stream)->n;
     c->in.part = H1_AWAITED;

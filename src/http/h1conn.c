@@ -2,7 +2,6 @@
 /* The part of an HTTP/1.1 connection that does not care who asks and who answers. */
 #include "h1core.h"
 
-#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +18,8 @@ static const unsigned allowed[] = {
 
 void h1_enter(struct cmg_h1conn *c, enum h1_state to)
 {
-    assert(allowed[c->state] & TO(to));
+    if (!(allowed[c->state] & TO(to)))
+        abort();
     c->state = to;
     switch (to) {
     case H1_REST:
@@ -70,6 +70,14 @@ static void on_timer(void *arg)
 
 /* The end ------------------------------------------------------------------------------ */
 
+static void close_stream(struct cmg_h1conn *c)
+{
+    if (c->close_ms == H1_CUT)
+        cmg_stream_cut(c->stream);
+    else
+        cmg_stream_close(c->stream, c->close_ms);
+}
+
 /* Closing a stream drops its input, which whoever is in on_data may still be looking at. */
 void h1_close(struct cmg_h1conn *c, unsigned flush_ms)
 {
@@ -78,7 +86,7 @@ void h1_close(struct cmg_h1conn *c, unsigned flush_ms)
     h1_enter(c, H1_CLOSING);
     c->close_ms = flush_ms;
     if (!c->in_data)
-        cmg_stream_close(c->stream, flush_ms);
+        close_stream(c);
 }
 
 void h1_gone(struct cmg_h1conn *c, const struct cmg_fault *why)
@@ -233,7 +241,7 @@ static size_t on_data(void *arg, struct cmg_str in)
     if (c->state != H1_CLOSING)
         c->role->settle(c, in.n - used);
     else
-        cmg_stream_close(c->stream, c->close_ms);
+        close_stream(c);
     if (c->ended && wants_more(c))
         c->role->ended(c);
     return c->state == H1_CLOSING ? 0 : used;
@@ -347,7 +355,8 @@ void h1_op_abort(struct cmg_exchange *x)
 {
     struct cmg_h1conn *c = h1_of(x);
     c->x.ev = NULL;
-    h1_close(c, 0);
+    /* A body that ends with the connection must not look complete. */
+    h1_close(c, H1_CUT);
 }
 
 struct cmg_h1conn *h1_new(struct cmg_loop *l, struct cmg_stream *taken,
@@ -398,7 +407,8 @@ bool cmg_h1conn_is_idle(const struct cmg_h1conn *c)
 struct cmg_stream *cmg_h1conn_release(struct cmg_h1conn *c)
 {
     struct cmg_stream *s = c->stream;
-    assert(c->upgrading);
+    if (!c->upgrading)
+        abort();
     c->released = true;
     c->stream = NULL;
     cmg_timer_stop(c->timer);

@@ -15,6 +15,8 @@
 #define CMG_HTTP_H1CORE_H
 
 #include "cmg/base/alloc.h"
+#include <limits.h>
+
 #include "cmg/http/h1conn.h"
 #include "cmg/net/loop.h"
 #include "cmg/net/stream.h"
@@ -26,6 +28,7 @@ enum h1_part { H1_AWAITED, H1_BEGUN, H1_WHOLE };
 
 /* How long the last words may take, and how long the peer has to read them. */
 enum { H1_LINGER_MS = 2000 };
+#define H1_CUT UINT_MAX /* instead of a time to flush: break off */
 
 struct h1_reading {
     enum h1_part part;
@@ -65,7 +68,7 @@ struct cmg_h1conn {
     struct h1_reading in;
     struct h1_writing out;
     const char *why;        /* static; what to tell when on_closed comes */
-    unsigned close_ms;      /* for the close that waits for the end of on_data */
+    unsigned close_ms;      /* for the close that waits for the end of on_data, or H1_CUT */
     unsigned short minor;   /* server: the client speaks HTTP/1.minor */
     unsigned short interim; /* client: 1xx heads so far */
     bool head_method;       /* the request is a HEAD */

@@ -1357,6 +1357,8 @@ struct cmg_h2conn *cmg_h2conn_new(struct cmg_loop *l, struct cmg_stream *taken,
     }
     c->timer = cmg_timer_new(l, on_timer, c);
     wake_by(c, c->received_ms);
+    if (conf->channel) /* few, and busy */
+        cmg_stream_out(taken)->keep = 2 * FLUSH_BYTES;
     cmg_stream_listen(taken, &stream_events, c);
     cmg_stream_mark(taken);
     return c;

@@ -11,7 +11,6 @@
  */
 #include "cmg/http/pool.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -97,7 +96,8 @@ static void put_first(struct link *k)
 
 static void enter(struct link *k, enum state to)
 {
-    assert(allowed[k->state] & TO(to));
+    if (!(allowed[k->state] & TO(to)))
+        abort();
     cut_out(k);
     k->state = to;
     put_first(k);
@@ -419,7 +419,8 @@ static enum refusal judge(const struct cmg_pool *p)
 struct cmg_exchange *cmg_pool_request(struct cmg_pool *p, struct cmg_str key,
                                       struct cmg_pool_wait *w)
 {
-    assert(!w->pool);
+    if (w->pool)
+        abort();
     struct link *k = p->retired ? NULL : find_idle(p, key);
     p->stats.requests++;
     if (k)

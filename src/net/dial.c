@@ -15,7 +15,6 @@
  */
 #include "cmg/net/dial.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,7 +83,8 @@ struct cmg_dial {
 
 static void enter(struct cmg_dial *d, enum state to)
 {
-    assert(allowed[d->state] & TO(to));
+    if (!(allowed[d->state] & TO(to)))
+        abort();
     d->state = to;
 }
 
@@ -430,7 +430,8 @@ struct cmg_dial *cmg_dial_start(struct cmg_dialer *dialer, const struct cmg_dial
                                 void *arg)
 {
     struct cmg_dial *d = cmg_alloc(sizeof(*d));
-    assert(!(t->tls && t->https));
+    if (t->tls && t->https)
+        abort();
     d->dialer = dialer;
     d->loop = dialer->loop;
     d->on_done = on_done;

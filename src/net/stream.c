@@ -13,7 +13,6 @@
  */
 #include "cmg/net/stream.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -109,7 +108,8 @@ static void set_wants(struct cmg_stream *s)
 
 static void enter(struct cmg_stream *s, enum state to)
 {
-    assert(allowed[s->state] & TO(to));
+    if (!(allowed[s->state] & TO(to)))
+        abort();
     s->state = to;
     if (to == OPEN || to == GONE) {
         cmg_timer_free(s->timer);
@@ -248,6 +248,13 @@ static bool always_pending(struct cmg_stream *s)
     return true;
 }
 
+static bool in_the_clear(CURL *curl)
+{
+    char *scheme = NULL;
+    curl_easy_getinfo(curl, CURLINFO_SCHEME, &scheme);
+    return scheme && cmg_str_ieq(cmg_str(scheme), CMG_STR("http"));
+}
+
 static const struct io fd_io = { fd_read, fd_write, never_pending };
 static const struct io ssl_io = { ssl_read, ssl_write, ssl_pending };
 static const struct io curl_io = { curl_read, curl_write, always_pending };
@@ -310,7 +317,8 @@ static void offer(struct cmg_stream *s, struct cmg_str fresh)
 {
     if (s->in.n) {
         size_t used = s->ev->on_data(s->arg, cmg_buf_str(&s->in));
-        cmg_buf_drop(&s->in, used);
+        if (s->state == OPEN)
+            cmg_buf_drop(&s->in, used);
     } else if (fresh.n) {
         size_t used = s->ev->on_data(s->arg, fresh);
         struct cmg_str rest = cmg_str_from(fresh, used);
@@ -636,8 +644,9 @@ struct cmg_stream *cmg_stream_new_curl(struct cmg_loop *l, void *curl_taken, str
         BIO *b = curl_bio(curl_taken);
         SSL_set_bio(ssl, b, b);
     }
-    struct cmg_stream *s =
-        born(l, fd, ssl ? &ssl_in_curl_io : &curl_io, ssl, handshake_ms, ev, arg);
+    /* In the clear libcurl adds nothing to its socket but the price of each call. */
+    const struct io *io = ssl ? &ssl_in_curl_io : in_the_clear(curl_taken) ? &fd_io : &curl_io;
+    struct cmg_stream *s = born(l, fd, io, ssl, handshake_ms, ev, arg);
     s->curl = curl_taken;
     return s;
 }
@@ -708,8 +717,16 @@ void cmg_stream_close(struct cmg_stream *s, unsigned flush_ms)
     enter(s, FLUSHING);
     s->timer = cmg_timer_new(s->loop, on_timer, s);
     cmg_timer_set(s->timer, flush_ms);
-    cmg_buf_clear(&s->in);
     cmg_loop_flush(s->loop, &s->flush);
+}
+
+void cmg_stream_cut(struct cmg_stream *s)
+{
+    static const struct linger now = { .l_onoff = 1, .l_linger = 0 };
+    if (s->state == GONE)
+        return;
+    (void)setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now)); /* close sends RST */
+    vanish(s, CMG_CLOSE_LOCAL, NULL);
 }
 
 struct ssl_st *cmg_stream_ssl(const struct cmg_stream *s)

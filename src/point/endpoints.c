@@ -77,30 +77,6 @@ static struct cmg_pool *pool_new(struct point *p, const struct point_endpoint_co
     return cmg_pool_new(p->loop, p->endpoint_dialer, &conf);
 }
 
-static unsigned auth_bits(char *const *words)
-{
-    unsigned bits = 0;
-    for (; *words; words++)
-        bits |= strcmp(*words, "mutual") ? CMG_AUTH_SERVER : CMG_AUTH_MUTUAL;
-    return bits;
-}
-
-static enum cmg_rc publish(struct cmg_endpoint_set *set, const struct point_endpoint_conf *c,
-                           struct cmg_err *err)
-{
-    struct cmg_endpoint e = {
-        .id = c->id,
-        .role = (enum cmg_role)c->role,
-        .paths =
-            c->paths[0] ? c->paths : (char **)(uintptr_t)cmg_role_paths((enum cmg_role)c->role),
-        .max_request_bytes = c->max_request_bytes,
-        .auth = auth_bits(c->client_auth),
-    };
-    while (e.paths[e.npaths])
-        e.npaths++;
-    return cmg_endpoint_set_add(set, &e, err);
-}
-
 static struct endpoint *endpoint_new(struct point *p, const struct point_endpoint_conf *c,
                                      const struct place *place)
 {
@@ -142,7 +118,9 @@ struct endpoints *endpoints_new(struct point *p, const struct point_conf *conf, 
     e->v = cmg_alloc(conf->nendpoints * sizeof(struct endpoint *));
     for (size_t i = 0; i < conf->nendpoints; i++) {
         const struct point_endpoint_conf *c = &conf->endpoints[i];
-        if (parse_url(c->url, &place, err) != CMG_OK || publish(&e->published, c, err) != CMG_OK) {
+        if (parse_url(c->url, &place, err) != CMG_OK ||
+            cmg_endpoint_set_add_words(&e->published, c->id, (enum cmg_role)c->role, c->paths,
+                                       c->client_auth, c->max_request_bytes, err) != CMG_OK) {
             endpoints_retire(e);
             return NULL;
         }

@@ -93,7 +93,7 @@ static const struct cmg_option channel_options[] = {
       .def = "1s", .min = SECOND / 10, .max = MINUTE, .reload = CMG_LIVE,
       .doc = "First wait after a second failure; it doubles up to backoff-max." },
     { "backoff-max", CMG_MILLIS(point_conf, channel.backoff_max_ms),
-      .def = "60s", .min = SECOND, .max = HOUR, .reload = CMG_LIVE,
+      .def = "60s", .min = SECOND / 10, .max = HOUR, .reload = CMG_LIVE,
       .doc = "Longest wait between two attempts." },
     { "probe", CMG_MILLIS(point_conf, channel.probe_ms),
       .def = "60s", .min = 0, .max = 24 * HOUR, .reload = CMG_LIVE,

@@ -35,8 +35,8 @@ struct relay {
     int64_t started_us;
     char id[40], channel[40];
     char identity[200]; /* of the client, in the gateway's words: one connection, one identity */
-    struct cmg_str who;  /* the name in it */
-    char why[200]; /* for the access event; "" when all is well */
+    struct cmg_str who; /* the name in it */
+    char why[200];      /* for the access event; "" when all is well */
     struct cmg_str path;
     struct cmg_task bury;
     struct cmg_head head; /* as sent to the endpoint; its bytes follow the struct */
@@ -163,15 +163,28 @@ static struct relay *of(struct cmg_pipe *p)
  * the first client's name to the next. */
 static bool authenticates_connection(struct cmg_str value)
 {
-    return cmg_str_istarts(value, CMG_STR("ntlm")) || cmg_str_istarts(value, CMG_STR("negotiate"));
+    struct cmg_str item;
+    while (cmg_str_next(&value, ',', &item)) /* a field may list several challenges */
+        if (cmg_str_istarts(item, CMG_STR("ntlm")) || cmg_str_istarts(item, CMG_STR("negotiate")))
+            return true;
+    return false;
 }
 
-static bool passes_back(const struct relay *q, const struct cmg_field *f)
+static bool is_authentication(struct cmg_str name)
 {
-    if (cmg_str_istarts(f->name, CMG_STR(CMG_WIRE_PREFIX)))
+    return cmg_str_ieq(name, CMG_STR("Authorization")) ||
+           cmg_str_ieq(name, CMG_STR("WWW-Authenticate"));
+}
+
+/* Whether a field, of a request or of a response, may pass between client and endpoint. */
+static bool passes(const struct endpoint *e, const struct cmg_field *f)
+{
+    if (cmg_str_istarts(f->name, CMG_STR(CMG_WIRE_PREFIX)) ||
+        cmg_str_ieq(f->name, CMG_STR("Proxy-Authorization")) ||
+        cmg_str_ieq(f->name, CMG_STR("Proxy-Authenticate")))
         return false;
-    return q->endpoint->private_connections || !authenticates_connection(f->value) ||
-           !cmg_str_ieq(f->name, CMG_STR("WWW-Authenticate"));
+    return e->private_connections || !is_authentication(f->name) ||
+           !authenticates_connection(f->value);
 }
 
 static void on_response(struct cmg_pipe *p, struct cmg_head *head)
@@ -180,7 +193,7 @@ static void on_response(struct cmg_pipe *p, struct cmg_head *head)
     struct cmg_field *fields = q->point->fields;
     size_t n = 0;
     for (size_t i = 0; i < head->nfields; i++)
-        if (passes_back(q, &head->fields[i]))
+        if (passes(q->endpoint, &head->fields[i]))
             fields[n++] = head->fields[i];
     /* HTTP/2 carries no phrase, and clients read it; the usual one goes without saying. */
     if (!cmg_str_eq(head->reason, cmg_str(cmg_reason(head->status))))
@@ -274,18 +287,9 @@ static void set_id(struct brief *b)
     struct point *p = b->point;
     struct cmg_str id = internal(b, CMG_WIRE_REQUEST_ID);
     if (id.n && id.n < sizeof(b->id))
-        snprintf(b->id, sizeof(b->id), "%.*s", CMG_ARG(id));
+        cmg_str_put(b->id, sizeof(b->id), id);
     else
         snprintf(b->id, sizeof(b->id), "%016" PRIx64 "%08" PRIx32, p->id_prefix, p->next_id++);
-}
-
-static bool passes_on(const struct endpoint *e, const struct cmg_field *f)
-{
-    if (cmg_str_istarts(f->name, CMG_STR(CMG_WIRE_PREFIX)) ||
-        cmg_str_ieq(f->name, CMG_STR("Proxy-Authorization")))
-        return false;
-    return e->private_connections || !authenticates_connection(f->value) ||
-           !cmg_str_ieq(f->name, CMG_STR("Authorization"));
 }
 
 /* Prefix substitution: the tree and the id give way to the endpoint's own prefix; what follows
@@ -321,9 +325,10 @@ static struct relay *relay_make(const struct brief *b, const struct cmg_head *ou
     q->endpoint = endpoint_ref(b->endpoint);
     q->started_us = cmg_clock_us();
     memcpy(q->id, b->id, sizeof(q->id));
-    snprintf(q->identity, sizeof(q->identity), "%.*s", CMG_ARG(internal(b, CMG_WIRE_IDENTITY)));
+    cmg_str_put(q->identity, sizeof(q->identity), internal(b, CMG_WIRE_IDENTITY));
     q->who = name_in(q->identity);
-    snprintf(q->channel, sizeof(q->channel), "%s", cmg_channel_info(b->channel)->connection_id);
+    cmg_str_put(q->channel, sizeof(q->channel),
+                cmg_str(cmg_channel_info(b->channel)->connection_id));
     cmg_head_copy(&q->head, out, q + 1);
     const char *query = memchr(q->head.target.p, '?', q->head.target.n);
     q->path = (struct cmg_str){ q->head.target.p,
@@ -346,7 +351,7 @@ static void start(struct brief *b)
     out.authority = cmg_str(b->endpoint->authority);
     size_t n = 0;
     for (size_t i = 0; i < b->head->nfields; i++)
-        if (passes_on(b->endpoint, &b->head->fields[i]))
+        if (passes(b->endpoint, &b->head->fields[i]))
             p->fields[n++] = b->head->fields[i];
     out.fields = p->fields;
     out.nfields = n;
@@ -368,7 +373,8 @@ void relay_new(struct point *p, struct cmg_channel *channel, struct cmg_exchange
     }
     if (b.path.tree != CMG_TREE_NONE)
         b.endpoint = endpoints_find(p->endpoints, b.path.id, &b.published);
-    if (!b.endpoint || !cmg_endpoint_match(b.published, b.path.rest))
+    if (!b.endpoint || !(b.published->auth & cmg_endpoint_auth_of(b.path.tree)) ||
+        !cmg_endpoint_match(b.published, b.path.rest))
         brief_refuse(&b, &not_published, "this id and path are not published here");
     else if (head->length > b.published->max_request_bytes)
         brief_refuse(&b, &too_large, "the request body is larger than this endpoint takes");

@@ -134,6 +134,25 @@ enum cmg_rc cmg_endpoint_set_add(struct cmg_endpoint_set *set, const struct cmg_
     return CMG_OK;
 }
 
+enum cmg_rc cmg_endpoint_set_add_words(struct cmg_endpoint_set *set, const char *id,
+                                       enum cmg_role role, char *const *paths, char *const *auth,
+                                       int64_t max_request_bytes, struct cmg_err *err)
+{
+    const char *const *list =
+        paths && paths[0] ? (const char *const *)(uintptr_t)paths : cmg_role_paths(role);
+    struct cmg_endpoint e = {
+        .id = (char *)(uintptr_t)id, /* read, not kept */
+        .role = role,
+        .paths = (char **)(uintptr_t)list,
+        .max_request_bytes = max_request_bytes,
+    };
+    while (list[e.npaths])
+        e.npaths++;
+    for (; *auth; auth++)
+        e.auth |= strcmp(*auth, "mutual") ? CMG_AUTH_SERVER : CMG_AUTH_MUTUAL;
+    return cmg_endpoint_set_add(set, &e, err);
+}
+
 void cmg_endpoint_set_clear(struct cmg_endpoint_set *set)
 {
     for (size_t i = 0; i < set->n; i++) {

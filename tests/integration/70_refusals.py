@@ -191,6 +191,7 @@ def test_tls_versions(plain: Lab, version: ssl.TLSVersion) -> None:
         assert http.request("GET", REQUEST).status == 200
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_tls_1_1_is_refused(plain: Lab) -> None:
     tls = plain.tls()
     tls.minimum_version = ssl.TLSVersion.TLSv1

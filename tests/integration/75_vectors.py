@@ -14,6 +14,12 @@ SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
 REFUSALS = (400, 431, 501, 505)
 
 
+def published(vector: Vector) -> bytes:
+    """Aimed at a path that is published, where it can be: else a head that is fine is refused for
+    its target, and nobody looks at its body."""
+    return vector.data.replace(b"POST / ", f"POST {on(ECHO, '/lab/mirror')} ".encode())
+
+
 def exchange(lab: Lab, data: bytes) -> tuple[list[int], bool]:
     """The statuses that came back, and whether the gateway closed."""
     statuses = []
@@ -32,7 +38,7 @@ def exchange(lab: Lab, data: bytes) -> tuple[list[int], bool]:
                          ids=lambda v: v.name)
 def test_refused(plain: Lab, vector: Vector) -> None:
     """400 or nothing, then the end; what comes behind it is never taken for a request."""
-    statuses, closed = exchange(plain, vector.data + SMUGGLED)
+    statuses, closed = exchange(plain, published(vector) + SMUGGLED)
     assert closed, f"the connection stayed open after {statuses}"
     assert len(statuses) <= 1 and all(status in REFUSALS for status in statuses), statuses
 
@@ -52,7 +58,7 @@ def test_refused_behind_a_good_request(plain: Lab, vector: Vector) -> None:
     """The same on a connection that has served already."""
     with Http1(plain.port(), plain.tls(), timeout=5) as http:
         assert http.request("GET", on(MP, "/SMS_MP/.sms_aut?MPLIST")).status == 200
-        http.send(vector.data)
+        http.send(published(vector))
         try:
             assert http.receive().status in REFUSALS
         except (Closed, Malformed, ConnectionError):

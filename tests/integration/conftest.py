@@ -6,6 +6,8 @@ complained about fails the test in which it happened.
 
 from __future__ import annotations
 
+import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import pytest
 from lab.daemons import build_folder
 from lab.proxies import ProxyLab
 from lab.site import Lab, Site
+from lab.waiting import LabError
 
 _running: list[Lab] = []
 
@@ -100,6 +103,28 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
     if report.failed:
         for lab in _running:
             report.sections.append(("daemons", lab.explain()))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A run that is told to end takes its daemons and servers with it."""
+    config.addinivalue_line("markers", "slow(seconds): may take that long")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call(item: pytest.Item):
+    """No test hangs: a minute is enough, or the test says how many seconds it needs."""
+    marker = item.get_closest_marker("slow")
+    seconds = marker.args[0] if marker else 60
+
+    def on_alarm(*_: object) -> None:
+        raise LabError(f"the test did not end in {seconds} s")
+    signal.signal(signal.SIGALRM, on_alarm)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
 
 
 @pytest.fixture(autouse=True)

@@ -148,6 +148,12 @@ class Misbehaviour:
         c.raw(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"x" * 40000)
         return False
 
+    def do_dies_late(self, c: Connection, r: Request) -> bool:
+        c.raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n")
+        for _ in range(8):
+            c.raw(b"x" * 1_000_000)
+        return False
+
     def do_dies_in_chunk(self, c: Connection, r: Request) -> bool:
         c.raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1000\r\n" + b"x" * 100)
         return False

@@ -94,7 +94,10 @@ class Bench:
 
     def _nginx(self, name: str, port: int, body: str, cpu: int) -> Process:
         config = self.work / f"{name}.conf"
+        # The echo module reads a request before it answers, as a management point does; plain
+        # "return" would not.
         config.write_text(f"""
+load_module /usr/lib/nginx/modules/ngx_http_echo_module.so;
 {"user root;" if os.geteuid() == 0 else ""}
 worker_processes 1;
 daemon off;
@@ -125,7 +128,7 @@ http {{
         listen 127.0.0.1:{self.back_port} backlog=4096 reuseport;
         default_type text/plain;
         location = /CCM_Client/1k {{ return 200 "{'a' * 1024}"; }}
-        location = /CCM_Client/up {{ return 200 "ok"; }}
+        location = /CCM_Client/up {{ echo_read_request_body; echo ok; }}
         location / {{ root www; }}
     }}""", LOAD_CPU)
 

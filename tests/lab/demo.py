@@ -21,7 +21,7 @@ from .nginx import CAB_BYTES, cab_sha256
 from .site import ECHO, MP, MP_HTTPS, SERVER, SUP, Lab, Site, on
 from .waiting import LabError, tail, wait_for
 
-WIDTH = 78
+LEFT, RIGHT = 39, 43  # columns of a step and of its result
 
 
 class Failed(Exception):
@@ -47,17 +47,13 @@ class Show:
     def title(self, text: str) -> None:
         print("\n" + self._coloured("1", text), flush=True)
 
-    def note(self, text: str) -> None:
-        print("  " + self._coloured("2", text), flush=True)
-
     def done(self, what: str, result: str, ms: float) -> None:
         self.passed += 1
         self._line(self._coloured("32", "✓"), what, result, ms)
 
     def _line(self, mark: str, what: str, result: str, ms: float) -> None:
-        left = f"{what:<44}"
-        print(f"  {mark} {left} {result:<{WIDTH - 49}} "
-              + self._coloured("2", f"{ms:8.0f} ms"), flush=True)
+        print(f"  {mark} {what:<{LEFT}} {result:<{RIGHT}}"
+              + self._coloured("2", f"{ms:7.0f} ms"), flush=True)
 
     def step(self, what: str, work: Callable[[], str | None],
              logs: Callable[[], str] | None = None) -> bool:
@@ -84,13 +80,15 @@ class Demo:
         self.site: Site | None = None
         self.lab: Lab | None = None
 
-    def run(self) -> bool:
+    def run(self, keep: bool) -> bool:
         print("A client on the internet asks; the management point, which nobody on the internet "
               "can\nreach, answers: through a tunnel that was dialed from the inside.")
         if self.set_up():
             self.client_requests()
             self.refusals()
             self.firewall()
+        if not keep:
+            self.stop()
         self.show.title(f"{self.show.passed} steps passed, {self.show.failed} failed"
                         if self.show.failed else f"All {self.show.passed} steps passed.")
         return self.show.failed == 0
@@ -100,12 +98,12 @@ class Demo:
     def set_up(self) -> bool:
         show = self.show
         show.title("Set-up, in " + os.path.relpath(self.folder))
-        show.done("build of cmg-gateway, cmg-connection-point", "release",
+        show.done("build of both daemons", "release",
                   float(os.environ.get("CMG_BUILD_MS", "0")))
 
         def make_site() -> str:
             self.site = Site(self.folder)
-            return "5 CAs, 16 certificates"
+            return "every party its own CA"
 
         def start_site() -> str:
             assert self.site
@@ -127,7 +125,7 @@ class Demo:
 
         return (show.step("throw-away certificates", make_site)
                 and show.step("management point, software update point", start_site)
-                and show.step("gateway 1, gateway 2, connection point cp1", start_lab)
+                and show.step("two gateways, one connection point", start_lab)
                 and show.step("one channel to each gateway", wait_lab, self.logs))
 
     def logs(self) -> str:
@@ -313,14 +311,14 @@ class Demo:
 
     # --- afterwards -----------------------------------------------------------------------
 
-    def stop(self) -> bool:
-        clean = True
-        if self.lab:
-            clean = self.show.step("drained and stopped", lambda: self.lab.stop(), self.logs) \
-                if not self.show.failed else self.lab.kill() or False
-        if self.site:
-            self.site.stop()
-        return clean
+    def stop(self) -> None:
+        lab, site, self.lab, self.site = self.lab, self.site, None, None
+        if lab and self.show.failed:
+            lab.kill()
+        elif lab:
+            self.show.step("all drained and stopped", lab.stop)
+        if site:
+            site.stop()
 
     def invite(self) -> None:
         assert self.lab
@@ -353,20 +351,18 @@ def end_kept(pid_file: Path) -> bool:
 
 def run(folder: Path, keep: bool, report: Callable[[int], None]) -> int:
     demo = Demo(folder)
-    status = 1
     try:
-        status = 0 if demo.run() else 1
+        passed = demo.run(keep)
         if keep and demo.lab:
             demo.invite()
             (folder / "demo.pid").write_text(str(os.getpid()))
-            report(status)
+            report(0 if passed else 1)
             signal.sigwait({signal.SIGTERM, signal.SIGINT})
     except KeyboardInterrupt:
-        status = 130
+        return 130
     finally:
-        if not demo.stop():
-            status = status or 1
-    return status
+        demo.stop()
+    return 1 if demo.show.failed else 0
 
 
 def run_kept(folder: Path) -> int:

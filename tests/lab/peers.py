@@ -108,6 +108,7 @@ class FakePoint:
         self.why = ""
         self._streams: dict[int, Asked] = {}
         self._lock = threading.RLock()
+        self._thread: threading.Thread | None = None
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         tls.load_verify_locations(self.server_ca)
         tls.load_cert_chain(self.identity.certificate, self.identity.key)
@@ -123,7 +124,8 @@ class FakePoint:
         """SETTINGS, then the thread."""
         self.h2.initiate_connection()
         self.flush()
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
         return self
 
     def flush(self) -> None:
@@ -154,11 +156,14 @@ class FakePoint:
         wait_for(lambda: self.greetings, "the gateway to ask for the greeting", within)
 
     def close(self) -> None:
+        """The thread ends before the descriptor is given back: it may be somebody else's next."""
         try:
             self.sock.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass
-        self.sock.close()
+        if self._thread and self._thread is not threading.current_thread():
+            self._thread.join(10)
+            self.sock.close()
 
     def __enter__(self) -> "FakePoint":
         return self.start()

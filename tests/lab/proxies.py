@@ -152,7 +152,7 @@ logfile_rotate 0
         if kind == "negotiate":
             self.kdc = self.kdc or Kdc(self.folder / "kdc")
             keytab = folder / "http.keytab"
-            self.kdc.keytab("HTTP/localhost", keytab)
+            keytab.write_bytes(self.kdc.http_keytab.read_bytes())
             lines = (f"auth_param negotiate program {HELPERS}/negotiate_kerberos_auth "
                      f"-k {keytab} -s GSS_C_NO_NAME\n"
                      "auth_param negotiate children 2\nauth_param negotiate keep_alive on")
@@ -233,6 +233,10 @@ class Kdc:
 """)
         self._run("kdb5_util", "create", "-s", "-P", "master", "-r", REALM)
         self._admin(f"addprinc -pw user-password {USER}")
+        # Once: a second ktadd would make new keys, and tickets in the cache worthless.
+        self.http_keytab = folder / "http.keytab"
+        self._admin("addprinc -randkey HTTP/localhost")
+        self._admin(f"ktadd -k {self.http_keytab} HTTP/localhost")
         self.process = Process("krb5kdc", ["/usr/sbin/krb5kdc", "-n", "-P", folder / "kdc.pid"],
                                folder / "kdc.out", env=self.env).start()
         wait_for(lambda: port_answers(port), f"the KDC on port {port}",
@@ -248,10 +252,6 @@ class Kdc:
 
     def _admin(self, query: str) -> None:
         self._run("kadmin.local", "-r", REALM, "-q", query)
-
-    def keytab(self, principal: str, path: Path) -> None:
-        self._admin(f"addprinc -randkey {principal}")
-        self._admin(f"ktadd -k {path} {principal}")
 
     def stop(self) -> None:
         self.process.kill()

@@ -11,6 +11,10 @@ void *cmg_realloc(void *p, size_t n);  /* not zeroed                     */
 char *cmg_strdup(const char *s);       /* NULL stays NULL                */
 char *cmg_strndup(const char *s, size_t n);
 
+/* For daemons, once at the start: buffers come and go with every burst, and the kernel is not
+ * to hand out and take back their pages each time. */
+void cmg_alloc_tune(void);
+
 #define CMG_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* The struct that `member` is embedded in. */

@@ -12,16 +12,19 @@
 #include "cmg/base/str.h"
 
 struct cmg_buf {
-    char *p;    /* owned                     */
-    size_t off; /* first byte that counts    */
-    size_t n;   /* bytes from `off`          */
+    char *p;     /* owned                    */
+    size_t off;  /* first byte that counts   */
+    size_t n;    /* bytes from `off`         */
     size_t cap;
-    size_t max; /* ceiling for n, bytes      */
+    size_t max;  /* ceiling for n, bytes     */
+    size_t keep; /* memory up to so much stays when the queue runs empty */
 };
+
+enum { CMG_BUF_KEEP = 4096 };
 
 static inline void cmg_buf_init(struct cmg_buf *b, size_t max)
 {
-    *b = (struct cmg_buf){ .max = max };
+    *b = (struct cmg_buf){ .max = max, .keep = CMG_BUF_KEEP };
 }
 
 static inline struct cmg_str cmg_buf_str(const struct cmg_buf *b)

@@ -52,6 +52,9 @@ long long cmg_str_number(struct cmg_str s);
  * False when *rest is used up. */
 bool cmg_str_next(struct cmg_str *rest, char sep, struct cmg_str *item);
 
+/* A NUL-terminated copy in `out`, cut to `size` - 1 bytes. */
+void cmg_str_put(char *out, size_t size, struct cmg_str s);
+
 /* A NUL-terminated copy the caller frees. */
 char *cmg_str_dup(struct cmg_str s);
 

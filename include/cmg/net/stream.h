@@ -92,6 +92,10 @@ void cmg_stream_pause(struct cmg_stream *s, bool paused);
  * last words (lingering close). on_closed fires from the loop. NULL is ignored. */
 void cmg_stream_close(struct cmg_stream *s, unsigned flush_ms);
 
+/* Breaks off so that the peer cannot take what it got for complete: a reset, and no
+ * close_notify. on_closed fires from the loop. */
+void cmg_stream_cut(struct cmg_stream *s);
+
 /* TLS state, or NULL. Borrowed. */
 struct ssl_st *cmg_stream_ssl(const struct cmg_stream *s);
 

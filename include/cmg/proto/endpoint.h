@@ -8,6 +8,7 @@
 
 #include "cmg/base/err.h"
 #include "cmg/base/str.h"
+#include "cmg/proto/path.h"
 
 enum cmg_role { CMG_ROLE_MANAGEMENT_POINT, CMG_ROLE_SOFTWARE_UPDATE_POINT, CMG_ROLE_ADMIN_SERVICE };
 
@@ -21,6 +22,12 @@ const char *const *cmg_role_paths(enum cmg_role role);
 enum { CMG_ENDPOINTS_MAX = 256, CMG_ENDPOINT_PATHS_MAX = 64, CMG_ENDPOINT_ID_MAX = 64 };
 
 enum cmg_endpoint_auth { CMG_AUTH_MUTUAL = 1, CMG_AUTH_SERVER = 2 }; /* bits */
+
+/* The bit that a request under `tree` needs. */
+static inline unsigned cmg_endpoint_auth_of(enum cmg_tree tree)
+{
+    return tree == CMG_TREE_MUTUALAUTH ? CMG_AUTH_MUTUAL : CMG_AUTH_SERVER;
+}
 
 struct cmg_endpoint {
     char *id; /* owned; [A-Za-z0-9._-]+, at most CMG_ENDPOINT_ID_MAX; ids are matched without case */
@@ -41,6 +48,12 @@ struct cmg_endpoint_set {
  * most 255 bytes; an id does not end in '.'. */
 CMG_MUST_CHECK enum cmg_rc cmg_endpoint_set_add(struct cmg_endpoint_set *set,
                                                 const struct cmg_endpoint *e, struct cmg_err *err);
+/* The same from the words of a configuration: no paths (NULL or an empty list) means the
+ * role's defaults; `auth` is a NULL-ended list of "mutual" and "server". */
+CMG_MUST_CHECK enum cmg_rc cmg_endpoint_set_add_words(struct cmg_endpoint_set *set, const char *id,
+                                                      enum cmg_role role, char *const *paths,
+                                                      char *const *auth, int64_t max_request_bytes,
+                                                      struct cmg_err *err);
 void cmg_endpoint_set_clear(struct cmg_endpoint_set *set);
 
 /* The endpoint with that id, or NULL. */
