@@ -652,6 +652,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
         glitch(c);
         break;
     case NGHTTP2_RST_STREAM:
+        glitch(c);
         if ((xs = find(c, frame->hd.stream_id)))
             xs->peer_reset = true;
         break;

@@ -14,7 +14,7 @@ static struct cmg_pipe *of(void *arg)
 
 static void pause_in(struct cmg_pipe *p, bool paused)
 {
-    if (!p->in || p->in_paused == paused || p->request_ended)
+    if (!p->in || p->in_paused == paused || (paused && p->request_ended))
         return;
     p->in_paused = paused;
     p->in->ops->pause(p->in, paused);
@@ -87,6 +87,7 @@ static void in_body(void *arg, struct cmg_str bytes)
 static void in_end(void *arg, const struct cmg_field *trailers, size_t n)
 {
     struct cmg_pipe *p = of(arg);
+    pause_in(p, false); /* nothing is left to hold back, and its end is still to be noticed */
     p->request_ended = true;
     if (n)
         p->held_all = false; /* trailers are not kept: no repeat */
@@ -214,6 +215,10 @@ void cmg_pipe_join(struct cmg_pipe *p, struct cmg_exchange *out)
 {
     p->out = out;
     cmg_exchange_listen(out, &out_events, p);
+    if (p->request_bytes > p->request_max) { /* a ceiling that was not known when they came */
+        too_large(p);
+        return;
+    }
     bool room = true;
     if (p->held.n)
         room = out->ops->body(out, cmg_buf_str(&p->held));

@@ -30,7 +30,7 @@ struct cmg_pipe_events {
     void (*on_done)(struct cmg_pipe *p, enum cmg_pipe_end end, const struct cmg_fault *why);
 };
 
-struct cmg_pipe { /* read these, write none */
+struct cmg_pipe { /* read these, write none but request_max */
     const struct cmg_pipe_events *ev;
     struct cmg_exchange *in;  /* NULL once over */
     struct cmg_exchange *out; /* NULL once over, or none yet */
@@ -52,7 +52,8 @@ void cmg_pipe_start(struct cmg_pipe *p, struct cmg_exchange *in, bool head_ended
                     uint64_t request_max, size_t hold_bytes, const struct cmg_pipe_events *ev);
 
 /* Joins the outgoing side, to which the owner has just sent the request head; what was held
- * goes out first. Again after on_failed, possible while cmg_pipe_may_repeat. */
+ * goes out first. Again after on_failed, possible while cmg_pipe_may_repeat. The owner may have
+ * set request_max just before: on_done(TOO_LARGE) may follow from inside. */
 void cmg_pipe_join(struct cmg_pipe *p, struct cmg_exchange *out);
 bool cmg_pipe_may_repeat(const struct cmg_pipe *p);
 
