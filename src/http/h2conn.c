@@ -437,16 +437,23 @@ static void deliver_request(struct h2x *xs, const struct incoming_head *h, bool 
     free(g.joined);
 }
 
+static void refuse_response(struct h2x *xs, enum cmg_rc code, uint32_t error, const char *text)
+{
+    struct cmg_fault f = { .code = code, .malformed = true };
+    snprintf(f.text, sizeof(f.text), "%s", text);
+    gone(xs, &f);
+    reset(xs, error);
+}
+
 static void deliver_response(struct h2x *xs, const struct incoming_head *h, bool end)
 {
     struct heading g;
     read_heading(xs->c, h, &g);
     g.head.end = end;
     if (h->too_large) {
-        gone(xs, &(struct cmg_fault){ .code = CMG_ETOOBIG,
-                                      .malformed = true,
-                                      .text = "the response head is too large" });
-        reset(xs, NGHTTP2_CANCEL);
+        refuse_response(xs, CMG_ETOOBIG, NGHTTP2_CANCEL, "the response head is too large");
+    } else if (g.head.status < 100) { /* nghttp2 lets any three digits pass */
+        refuse_response(xs, CMG_EPROTO, NGHTTP2_PROTOCOL_ERROR, "the response has no status");
     } else {
         xs->head_seen = true;
         xs->final_seen = g.head.status >= 200;
