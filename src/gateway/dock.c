@@ -30,7 +30,7 @@ struct channel {
     struct cmg_stream *stream; /* until HTTP/2 has it */
     enum cmg_road road;
     char peer[64];
-    bool up, foreign, greeted;
+    bool up, foreign, greeted, turned_away;
     char site[8], version[64], connection_id[64];
     struct cmg_timer *timer; /* the greeting is due, or is to be asked for again */
 
@@ -108,6 +108,7 @@ static void refused(const struct channel *c, const char *why)
 static void turn_away(struct channel *c, const char *why)
 {
     refused(c, why);
+    c->turned_away = true;
     cmg_h2conn_refuse(c->link.h2, why);
 }
 
@@ -289,7 +290,7 @@ static void on_closed(void *arg, const char *detail)
 {
     struct channel *c = arg;
     struct gateway *g = c->gateway;
-    if (c->up && !c->link.draining && !g->draining)
+    if (c->up && !c->link.draining && !c->turned_away && !g->draining)
         log_warn("channel.lost", KV("connection_point", point_of(c)), KV("peer", c->peer),
                  KV("why", detail));
     else

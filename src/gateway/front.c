@@ -63,10 +63,10 @@ static void on_connection_closed(void *arg, const char *detail)
     client_free(c);
 }
 
-static void on_malformed(void *arg, unsigned status, const char *why)
+static void on_malformed(void *arg, struct cmg_refusal *r)
 {
     struct client *c = arg;
-    log_info("client.malformed", KV("peer", c->peer), KV("status", status), KV("why", why));
+    request_malformed(c->gateway, c, r);
 }
 
 static void refuse_upgrade(struct client *c, const struct cmg_err *err)
@@ -116,6 +116,15 @@ static const struct cmg_h2conn_events h2_events = {
 
 /* TLS ----------------------------------------------------------------------------------- */
 
+/* Connections that are still shaking hands come here once they are open. */
+static void drain(struct client *c)
+{
+    if (c->h1)
+        cmg_h1conn_drain(c->h1);
+    else if (c->h2)
+        cmg_h2conn_drain(c->h2, c->gateway->conf->gateway.drain_ms);
+}
+
 static void on_open(void *arg)
 {
     struct client *c = arg;
@@ -126,6 +135,8 @@ static void on_open(void *arg)
         c->h2 = cmg_h2conn_new(g->loop, c->stream, &g->h2_conf, &h2_events, c);
     else
         c->h1 = cmg_h1conn_serve(g->loop, c->stream, &g->h1_conf, &h1_events, c);
+    if (g->draining)
+        drain(c);
 }
 
 static void on_stream_closed(void *arg, enum cmg_close_reason why, const char *detail)
@@ -177,12 +188,7 @@ void front_drain(struct gateway *g)
     struct client *c, *next;
     for (c = TAILQ_FIRST(&g->clients); c; c = next) {
         next = TAILQ_NEXT(c, entry);
-        if (c->h1)
-            cmg_h1conn_drain(c->h1);
-        else if (c->h2)
-            cmg_h2conn_drain(c->h2, g->conf->gateway.drain_ms);
-        else
-            cmg_stream_close(c->stream, 0);
+        drain(c);
     }
 }
 

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "cmg/base/alloc.h"
 #include "cmg/base/clock.h"
@@ -12,6 +13,8 @@
 #include "gateway/dock.h"
 #include "gateway/front.h"
 #include "gateway/request.h"
+
+enum { LAST_RESORT_MS = 5000 };
 
 /* Connections --------------------------------------------------------------------------- */
 
@@ -141,24 +144,28 @@ static void on_accept(void *arg, int fd_taken, void *slot)
     }
 }
 
-static enum cmg_rc listen_on(struct gateway *g, const char *address, enum entrance_kind kind,
-                             int64_t port, struct cmg_err *err)
+static struct cmg_listener_conf limits(const struct gateway_conf *conf, enum entrance_kind kind)
 {
-    static const char *const sockets[] = { "clients", "https", "tcp-tls" };
-    const struct gateway_conf *conf = g->conf;
     bool clients = kind == ENTRANCE_CLIENTS;
-    struct entrance *e = cmg_alloc(sizeof(*e));
-    e->gateway = g;
-    e->kind = kind;
-    struct cmg_listener_conf lc = {
-        .address = address,
-        .port = (uint16_t)port,
-        .fd = cmg_service_socket(sockets[kind]),
+    return (struct cmg_listener_conf){
         .max = (unsigned)(clients ? conf->clients.max : conf->channel.max),
         .max_per_address = (unsigned)(clients ? conf->clients.max_per_address : conf->channel.max),
         .rate_per_address =
             (unsigned)(clients ? conf->clients.rate_per_address : conf->channel.rate_per_address),
     };
+}
+
+static enum cmg_rc listen_on(struct gateway *g, const char *address, enum entrance_kind kind,
+                             int64_t port, struct cmg_err *err)
+{
+    static const char *const sockets[] = { "clients", "https", "tcp-tls" };
+    struct entrance *e = cmg_alloc(sizeof(*e));
+    e->gateway = g;
+    e->kind = kind;
+    struct cmg_listener_conf lc = limits(g->conf, kind);
+    lc.address = address;
+    lc.port = (uint16_t)port;
+    lc.fd = cmg_service_socket(sockets[kind]);
     e->listener = cmg_listener_new(g->loop, &lc, on_accept, e, err);
     if (!e->listener) {
         free(e);
@@ -210,9 +217,18 @@ static void on_sweep(void *arg)
     request_sweep(arg);
 }
 
+/* First everything is cut; should something still be there after that, the process ends: a
+ * service manager that waits is worse than a defect that is logged. */
 static void on_drain_deadline(void *arg)
 {
     struct gateway *g = arg;
+    if (g->drain_cut) {
+        log_error("gateway.drain_stuck", KV("clients", g->nclients), KV("requests", g->nrequests));
+        cmg_log_flush();
+        _exit(EXIT_FAILURE);
+    }
+    g->drain_cut = true;
+    cmg_timer_set(g->drain_timer, LAST_RESORT_MS);
     log_warn("gateway.drain_timeout", KV("clients", g->nclients), KV("requests", g->nrequests));
     front_close(g);
     dock_close(g);
@@ -257,6 +273,10 @@ enum cmg_rc gateway_reload(void *daemon, const void *conf, struct cmg_err *err)
     credentials_use(g, &credentials);
     g->conf = conf;
     set_confs(g, conf);
+    for (unsigned i = 0; i < g->nentrances; i++) {
+        struct cmg_listener_conf lc = limits(conf, g->entrances[i]->kind);
+        cmg_listener_limit(g->entrances[i]->listener, &lc);
+    }
     registry_admit(g->registry, conf);
     dock_review(g);
     return CMG_OK;

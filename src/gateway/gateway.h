@@ -60,8 +60,10 @@ struct gateway {
     /* Where a head is put together on its way through; used and left in one call. */
     struct cmg_field fields[CMG_H1_FIELDS + GATEWAY_SPARE_FIELDS];
     char phrase[160];
+    char malformed_id[32];
+    struct cmg_field malformed_field[2];
 
-    bool draining, dock_draining;
+    bool draining, dock_draining, drain_cut;
     void (*on_drained)(void *arg);
     void *on_drained_arg;
     struct cmg_timer *drain_timer;

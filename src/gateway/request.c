@@ -132,7 +132,7 @@ static void access_event(const struct request *q, unsigned status)
              KV("path", q->path.path), KV("status", status), KV("in_bytes", q->pipe.request_bytes),
              KV("out_bytes", q->pipe.response_bytes), KV("us", us),
              KV("connection_point", q->sent_to), KV("repeats", q->repeats),
-             KV("why", (const char *)q->why));
+             KV("why", cmg_or_none(q->why)));
 }
 
 /* Life ---------------------------------------------------------------------------------- */
@@ -272,8 +272,10 @@ static void on_response(struct cmg_pipe *p, struct cmg_head *head)
         else if (cmg_str_ieq(f->name, CMG_STR(CMG_WIRE_REASON)))
             reason = f->value;
         else if (cmg_str_ieq(f->name, CMG_STR(CMG_WIRE_REFUSAL)))
-            snprintf(q->why, sizeof(q->why), "%.*s", CMG_ARG(f->value));
+            cmg_str_put(q->why, sizeof(q->why), f->value);
     }
+    if (q->why[0]) /* a refusal of the connection point */
+        g->fields[n++] = (struct cmg_field){ CMG_STR(CMG_WIRE_REQUEST_ID), cmg_str(q->id) };
     head->reason = client_phrase(g, head->status, reason);
     if (client_is_h2(q->client) && head->status >= 400)
         g->fields[n++] = (struct cmg_field){ CMG_STR(CMG_WIRE_REASON), head->reason };
@@ -486,6 +488,32 @@ void request_new(struct gateway *g, struct client *client, struct cmg_exchange *
         else
             start(&b);
     }
+}
+
+void request_malformed(struct gateway *g, struct client *client, struct cmg_refusal *r)
+{
+    static const struct {
+        unsigned status;
+        const char *phrase;
+    } phrases[] = {
+        { 408, "CMGService_Request_Timeout" },       { 414, "CMGService_Target_Too_Long" },
+        { 431, "CMGService_Head_Too_Large" },        { 501, "CMGService_Not_Implemented" },
+        { 505, "CMGService_Version_Not_Supported" },
+    };
+    r->phrase = bad_request.phrase;
+    for (size_t i = 0; i < CMG_COUNT(phrases); i++)
+        if (phrases[i].status == r->status)
+            r->phrase = phrases[i].phrase;
+    next_id(g, g->malformed_id);
+    r->by = g->conf->gateway.name;
+    r->request_id = g->malformed_id;
+    g->malformed_field[0] =
+        (struct cmg_field){ CMG_STR(CMG_WIRE_REQUEST_ID), cmg_str(g->malformed_id) };
+    g->malformed_field[1] = (struct cmg_field){ CMG_STR(CMG_WIRE_REASON), cmg_str(r->phrase) };
+    r->fields = g->malformed_field;
+    r->nfields = client_is_h2(client) ? 2 : 1;
+    log_info("client.malformed", KV("request", (const char *)g->malformed_id),
+             KV("peer", client_peer(client)), KV("status", r->status), KV("why", r->detail));
 }
 
 /* Time ---------------------------------------------------------------------------------- */

@@ -3,11 +3,15 @@
 #ifndef CMG_GATEWAY_REQUEST_H
 #define CMG_GATEWAY_REQUEST_H
 
+#include "cmg/http/message.h"
 #include "gateway/gateway.h"
 
 /* Takes the exchange: answers it, or sends it down a channel. */
 void request_new(struct gateway *g, struct client *client, struct cmg_exchange *x,
                  const struct cmg_head *head);
+
+/* A request that could not be read: fills in who refuses it, and logs it. */
+void request_malformed(struct gateway *g, struct client *client, struct cmg_refusal *r);
 
 /* Waiting requests look for a channel again. */
 void request_retry_all(struct gateway *g);

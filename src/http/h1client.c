@@ -37,7 +37,12 @@ static enum cmg_rc op_head(struct cmg_exchange *x, const struct cmg_head *head)
     enum cmg_rc rc = cmg_h1_put_request(cmg_stream_out(c->stream), head, CMG_STR(""), &err);
     if (rc != CMG_OK)
         return rc;
-    cmg_stream_mark(c->stream);
+    /* HTTP/2 sends the heads of a burst before its bodies. A head that waits for its body one
+     * turn shares a packet with it, and the endpoint cannot answer half a request. */
+    if (head->end || head->length == 0)
+        cmg_stream_mark(c->stream);
+    else
+        cmg_stream_mark_later(c->stream);
     c->head_method = cmg_str_eq(head->method, CMG_STR("HEAD"));
     h1_write_begin(c,
                    head->length >= 0 ? CMG_H1_LENGTH

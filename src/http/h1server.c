@@ -12,6 +12,9 @@
 /* What the kernel takes at once; a longer queue may need the time the peer needs. */
 enum { SMALL_QUEUE = 16384 };
 
+/* When we drain, a client at rest may have a request on its way: it is still answered. */
+enum { LAST_REQUEST_MS = 500 };
+
 /* Closes behind a complete answer, so that the client can still read it. */
 static void close_gently(struct cmg_h1conn *c)
 {
@@ -23,31 +26,37 @@ static void close_gently(struct cmg_h1conn *c)
 
 /* Refusals of our own ------------------------------------------------------------------- */
 
-static void put_refusal(struct cmg_h1conn *c, unsigned status, const char *why)
+static void put_refusal(struct cmg_h1conn *c, const struct cmg_refusal *r)
 {
-    char body[512], detail[256];
-    size_t n = 0;
-    for (; why[n] && n < sizeof(detail) - 1; n++) /* our own words, but let JSON stay JSON */
-        detail[n] = why[n] == '"' || why[n] == '\\' || (unsigned char)why[n] < ' ' ? '\'' : why[n];
-    detail[n] = '\0';
-    int size = snprintf(body, sizeof(body),
-                        "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%u,"
-                        "\"detail\":\"%s\"}\n",
-                        cmg_reason(status), status, detail);
-    /* The queue has no ceiling: it cannot fail. */
-    (void)!cmg_buf_printf(cmg_stream_out(c->stream),
-                          "HTTP/1.1 %u %s\r\nContent-Type: application/problem+json\r\n"
-                          "Content-Length: %d\r\nConnection: close\r\n\r\n%s",
-                          status, cmg_reason(status), size, c->head_method ? "" : body);
+    struct cmg_buf *out = cmg_stream_out(c->stream);
+    enum cmg_h1_framing framing;
+    struct cmg_refusal_message m;
+    struct cmg_err err;
+    cmg_refusal_compose(&m, r);
+    m.head.end = c->head_method;
+    /* Our own words, into a queue without a ceiling: neither can fail. */
+    if (cmg_h1_put_response(out, &m.head, c->head_method ? CMG_STR("HEAD") : CMG_STR("GET"), 1,
+                            true, (struct cmg_str){ NULL, 0 }, &framing, &err) == CMG_OK &&
+        !m.head.end)
+        (void)!cmg_buf_put(out, m.body);
+    cmg_refusal_clear(&m);
     cmg_stream_mark(c->stream);
 }
 
 static void refuse(struct cmg_h1conn *c, unsigned status, const char *why)
 {
-    put_refusal(c, status, why);
-    close_gently(c);
+    struct cmg_refusal r = {
+        .status = status,
+        .phrase = cmg_reason(status),
+        .error = "http_request_error",
+        .detail = why,
+        .by = "gateway",
+        .request_id = "-",
+    };
     if (c->ev.server->on_malformed)
-        c->ev.server->on_malformed(c->arg, status, why);
+        c->ev.server->on_malformed(c->arg, &r);
+    put_refusal(c, &r);
+    close_gently(c);
 }
 
 /* A request whose body cannot be read on: its listener is told, the client when possible. */
@@ -210,7 +219,7 @@ static void settle(struct cmg_h1conn *c, size_t rest)
 {
     (void)rest;
     if (c->state == H1_REST && c->draining)
-        close_gently(c);
+        h1_wake(c, LAST_REQUEST_MS);
 }
 
 static void ended(struct cmg_h1conn *c)

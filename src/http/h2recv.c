@@ -203,7 +203,8 @@ static void on_goaway(struct cmg_h2conn *c, const nghttp2_frame *frame)
     if (c->peer_draining)
         return;
     c->peer_draining = true;
-    if (c->ev->on_draining)
+    /* With an error it is no farewell: what follows is the end, and on_closed says why. */
+    if (c->ev->on_draining && frame->goaway.error_code == NGHTTP2_NO_ERROR)
         c->ev->on_draining(c->arg);
     give_up_queued(c);
 }

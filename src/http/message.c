@@ -101,31 +101,45 @@ static void answer(struct cmg_exchange *x, struct cmg_head *head, struct cmg_str
     x->ops->end(x, NULL, 0);
 }
 
-void cmg_refuse(struct cmg_exchange *x, const struct cmg_refusal *r, bool head_only)
+void cmg_refusal_compose(struct cmg_refusal_message *m, const struct cmg_refusal *r)
 {
-    struct cmg_field f[9];
+    struct cmg_field *f = m->fields;
     size_t n = 0;
-    char retry[12];
-    struct cmg_buf status;
-    cmg_buf_init(&status, 4096);
-    put_proxy_status(&status, r);
-    char *body = problem(r);
+    cmg_buf_init(&m->status, 4096);
+    put_proxy_status(&m->status, r);
+    m->text = problem(r);
+    m->body = cmg_str(m->text);
 
     f[n++] = (struct cmg_field){ CMG_STR("Content-Type"), CMG_STR("application/problem+json") };
     f[n++] = (struct cmg_field){ CMG_STR("Cache-Control"), CMG_STR("no-store") };
-    f[n++] = (struct cmg_field){ CMG_STR("Proxy-Status"), cmg_buf_str(&status) };
+    f[n++] = (struct cmg_field){ CMG_STR("Proxy-Status"), cmg_buf_str(&m->status) };
     if (r->retry_after_s) {
-        snprintf(retry, sizeof(retry), "%u", r->retry_after_s);
-        f[n++] = (struct cmg_field){ CMG_STR("Retry-After"), cmg_str(retry) };
+        snprintf(m->retry, sizeof(m->retry), "%u", r->retry_after_s);
+        f[n++] = (struct cmg_field){ CMG_STR("Retry-After"), cmg_str(m->retry) };
     }
-    for (size_t i = 0; i < r->nfields && n < CMG_COUNT(f); i++)
+    for (size_t i = 0; i < r->nfields && n < CMG_COUNT(m->fields); i++)
         f[n++] = r->fields[i];
-    struct cmg_head head = {
-        .status = r->status, .reason = cmg_str(r->phrase), .fields = f, .nfields = n
+    m->head = (struct cmg_head){
+        .status = r->status,
+        .reason = cmg_str(r->phrase),
+        .fields = f,
+        .nfields = n,
+        .length = (int64_t)m->body.n,
     };
-    answer(x, &head, cmg_str(body), head_only);
-    free(body);
-    cmg_buf_clear(&status);
+}
+
+void cmg_refusal_clear(struct cmg_refusal_message *m)
+{
+    free(m->text);
+    cmg_buf_clear(&m->status);
+}
+
+void cmg_refuse(struct cmg_exchange *x, const struct cmg_refusal *r, bool head_only)
+{
+    struct cmg_refusal_message m;
+    cmg_refusal_compose(&m, r);
+    answer(x, &m.head, m.body, head_only);
+    cmg_refusal_clear(&m);
 }
 
 void cmg_answer(struct cmg_exchange *x, unsigned status, struct cmg_str content_type,

@@ -203,6 +203,12 @@ unsigned cmg_addresses_count(const struct cmg_addresses *t)
     return HASH_COUNT(t->all);
 }
 
+void cmg_addresses_limit(struct cmg_addresses *t, unsigned max_each, unsigned rate)
+{
+    t->max_each = max_each;
+    t->rate = rate;
+}
+
 struct cmg_addresses *cmg_addresses_new(unsigned max_each, unsigned rate, unsigned idle_max)
 {
     struct cmg_addresses *t = cmg_alloc(sizeof(*t));

@@ -13,6 +13,9 @@ struct cmg_addresses;
 
 /* 0 means any for each of the limits. `idle_max`: entries kept without a connection. */
 struct cmg_addresses *cmg_addresses_new(unsigned max_each, unsigned rate, unsigned idle_max);
+
+/* Other values; what is known of each address stays. */
+void cmg_addresses_limit(struct cmg_addresses *t, unsigned max_each, unsigned rate);
 void cmg_addresses_free(struct cmg_addresses *t);
 
 enum cmg_addresses_answer { CMG_ADDRESS_OK, CMG_ADDRESS_TOO_MANY, CMG_ADDRESS_TOO_FAST };

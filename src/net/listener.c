@@ -265,6 +265,13 @@ struct cmg_listener *cmg_listener_new(struct cmg_loop *loop, const struct cmg_li
 
 /* ---- closing ---- */
 
+void cmg_listener_limit(struct cmg_listener *l, const struct cmg_listener_conf *conf)
+{
+    l->max = conf->max;
+    cmg_addresses_limit(l->addresses, conf->max_per_address, conf->rate_per_address);
+    set_wants(l);
+}
+
 void cmg_listener_release(struct cmg_listener *l, void *slot)
 {
     cmg_addresses_give_back(l->addresses, slot, cmg_loop_now_ms(l->loop));

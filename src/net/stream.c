@@ -78,7 +78,7 @@ struct cmg_stream {
     bool paused, ended, blocked; /* blocked: the last write could not go on */
     bool read_wants_write, was_full;
     bool write_failed; /* an end of input that is found after that is not a clean one */
-    struct cmg_task flush, deliver, more, gone;
+    struct cmg_task flush, deliver, more, late, gone;
 
     enum cmg_close_reason why;
     char detail[192];
@@ -119,6 +119,7 @@ static void enter(struct cmg_stream *s, enum state to)
         cmg_loop_cancel(s->loop, &s->flush);
         cmg_loop_cancel(s->loop, &s->deliver);
         cmg_loop_cancel(s->loop, &s->more);
+        cmg_loop_cancel(s->loop, &s->late);
         cmg_loop_defer(s->loop, &s->gone);
     }
     set_wants(s);
@@ -494,6 +495,11 @@ static void on_flush(void *arg)
     }
 }
 
+static void on_late(void *arg)
+{
+    cmg_stream_mark(arg);
+}
+
 /* The handshake ------------------------------------------------------------------------ */
 
 static void shake_hands(struct cmg_stream *s)
@@ -606,6 +612,7 @@ static struct cmg_stream *born(struct cmg_loop *l, int fd, const struct io *io, 
     s->deliver = (struct cmg_task){ .run = on_deliver, .arg = s };
     s->gone = (struct cmg_task){ .run = on_gone, .arg = s };
     s->more = (struct cmg_task){ .run = on_more, .arg = s };
+    s->late = (struct cmg_task){ .run = on_late, .arg = s };
     s->watch = cmg_watch_new(l, fd, on_ready, s);
     name_peer(s);
     if (ssl) {
@@ -681,6 +688,12 @@ void cmg_stream_mark(struct cmg_stream *s)
 {
     if (s->state == OPEN && !s->blocked)
         cmg_loop_flush(s->loop, &s->flush);
+}
+
+void cmg_stream_mark_later(struct cmg_stream *s)
+{
+    if (s->state == OPEN && !s->blocked)
+        cmg_loop_later(s->loop, &s->late);
 }
 
 uint64_t cmg_stream_sent(const struct cmg_stream *s)

@@ -106,7 +106,9 @@ enum cmg_rc cmg_tls_peer_judge(struct ssl_st *ssl, struct cmg_trust *trust,
                                enum cmg_tls_usage usage, struct cmg_tls_identity *id,
                                struct cmg_err *err)
 {
-    const struct cmg_verdict_rule rule = { usage, true, trust->path };
+    /* The sentence may reach the peer, whose business our folders are not. */
+    const char *slash = strrchr(trust->path, '/');
+    const struct cmg_verdict_rule rule = { usage, true, slash ? slash + 1 : trust->path };
     X509 *leaf = SSL_get0_peer_certificate(ssl);
 
     memset(id, 0, sizeof(*id));

@@ -177,7 +177,8 @@ static const struct cmg_option endpoint_options[] = {
       .doc = "Connections to it at one time; further requests wait." },
     { "connections", CMG_CHOICE(point_endpoint_conf, connections),
       .def = "pooled", .choices = connections, .reload = CMG_LIVE,
-      .doc = "pooled: kept and shared by clients; private: each request has its own." },
+      .doc = "pooled: kept and shared by clients; private: kept for the client that used it "
+             "first, for endpoints that authenticate connections (NTLM, Negotiate)." },
     { "ca-file", CMG_FILE(point_endpoint_conf, ca_file),
       .def = "", .reload = CMG_LIVE, .example = "corp-ca.pem",
       .doc = "What its certificate must chain to (PEM); unset: the system's roots." },

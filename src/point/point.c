@@ -2,6 +2,7 @@
 #include "point/point.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "cmg/base/alloc.h"
 #include "cmg/base/clock.h"
@@ -16,6 +17,8 @@ enum {
     DIALS_PER_ENDPOINT = 8,
     DIALS_PER_INSTANCE = 2, /* an attempt and a probe */
     GREETING_MS = 15000,
+    READY_MS = 30000,      /* ready after so long, whatever the cloud does */
+    LAST_RESORT_MS = 5000, /* for what should be gone after a drain        */
     HEAD_BYTES = 64 * 1024
 };
 
@@ -164,6 +167,21 @@ static void show_status(struct point *p)
         cmg_service_ready();
 }
 
+static void on_ready_time(void *arg)
+{
+    struct point *p = arg;
+    if (!p->draining)
+        cmg_service_ready();
+}
+
+static void on_drain_time(void *arg)
+{
+    struct point *p = arg;
+    log_error("point.drain_stuck", KV("requests", p->in_flight), KV("endpoints", p->retiring));
+    cmg_log_flush();
+    _exit(EXIT_FAILURE); /* a service manager that waits is worse than a defect that is logged */
+}
+
 static void on_change(void *arg, struct cmg_keeper *keeper)
 {
     (void)keeper;
@@ -262,6 +280,9 @@ void *point_start(struct cmg_loop *l, const void *conf, struct cmg_err *err)
         point_free(p);
         return NULL;
     }
+    p->ready_timer = cmg_timer_new(l, on_ready_time, p);
+    cmg_timer_set(p->ready_timer, READY_MS);
+    p->drain_timer = cmg_timer_new(l, on_drain_time, p);
     show_status(p);
     return p;
 }
@@ -296,6 +317,7 @@ void point_drain(void *daemon, void (*done)(void *arg), void *arg)
     p->on_drained = done;
     p->on_drained_arg = arg;
     log_notice("point.draining", KV("requests", p->in_flight));
+    cmg_timer_set(p->drain_timer, p->conf->point.drain_ms + LAST_RESORT_MS);
     show_status(p);
     TAILQ_FOREACH(k, &p->keepings, entry)
     {
@@ -331,6 +353,8 @@ void point_free(void *daemon)
     while (!TAILQ_EMPTY(&p->keepings))
         keeping_free(TAILQ_FIRST(&p->keepings));
     endpoints_retire(p->endpoints);
+    cmg_timer_free(p->ready_timer);
+    cmg_timer_free(p->drain_timer);
     cmg_dialer_free(p->channel_dialer);
     cmg_dialer_free(p->endpoint_dialer);
     free(p);

@@ -33,6 +33,7 @@ struct point {
     /* Where a head is put together on its way through; used and left in one call. */
     struct cmg_field fields[CMG_H1_FIELDS + 4];
 
+    struct cmg_timer *ready_timer, *drain_timer;
     bool draining;
     void (*on_drained)(void *arg);
     void *on_drained_arg;

@@ -85,7 +85,7 @@ static void access_event(const struct relay *q, unsigned status)
              KV("path", q->path), KV("endpoint", q->endpoint->label), KV("status", status),
              KV("in_bytes", q->pipe.request_bytes), KV("out_bytes", q->pipe.response_bytes),
              KV("us", cmg_clock_us() - q->started_us), KV("tries", q->tries),
-             KV("channel", q->channel), KV("why", q->why));
+             KV("channel", q->channel), KV("why", cmg_or_none(q->why)));
 }
 
 static void on_bury(void *arg)

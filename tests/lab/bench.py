@@ -29,6 +29,7 @@ from .waiting import LabError, free_ports, port_answers, wait_for
 
 LOAD_CPU, MEASURED_CPU = 0, 1
 BULK_BYTES = 100 << 20
+ECHO_MODULE = "/usr/lib/nginx/modules/ngx_http_echo_module.so"
 
 
 @dataclass(frozen=True)
@@ -92,12 +93,10 @@ class Bench:
         wait_for(lambda: port_answers(port), f"{name} on port {port}", explain=process.explain)
         return process
 
-    def _nginx(self, name: str, port: int, body: str, cpu: int) -> Process:
+    def _nginx(self, name: str, port: int, body: str, cpu: int, main: str = "") -> Process:
         config = self.work / f"{name}.conf"
-        # The echo module reads a request before it answers, as a management point does; plain
-        # "return" would not.
         config.write_text(f"""
-load_module /usr/lib/nginx/modules/ngx_http_echo_module.so;
+{main}
 {"user root;" if os.geteuid() == 0 else ""}
 worker_processes 1;
 daemon off;
@@ -128,9 +127,11 @@ http {{
         listen 127.0.0.1:{self.back_port} backlog=4096 reuseport;
         default_type text/plain;
         location = /CCM_Client/1k {{ return 200 "{'a' * 1024}"; }}
-        location = /CCM_Client/up {{ echo_read_request_body; echo ok; }}
+        # Reads the body before it answers, as IIS does.
+        location = /CCM_Client/up {{
+            client_body_buffer_size 1m; echo_read_request_body; echo "ok"; }}
         location / {{ root www; }}
-    }}""", LOAD_CPU)
+    }}""", LOAD_CPU, f"load_module {ECHO_MODULE};")
 
     def add(self, name: str) -> None:
         set_up = {"ours": self._ours, "nginx": self._one_hop, "nghttpx": self._nghttpx,

@@ -77,11 +77,11 @@ static bool on_upgrade(void *arg, const struct cmg_h1_msg *msg)
     return true;
 }
 
-static void on_malformed(void *arg, unsigned status, const char *why)
+static void on_malformed(void *arg, struct cmg_refusal *r)
 {
     struct site *s = arg;
-    assert_non_null(why);
-    s->malformed_status = status;
+    assert_non_null(r->detail);
+    s->malformed_status = r->status;
 }
 
 static void on_site_closed(void *arg, const char *detail)

@@ -81,7 +81,7 @@ static void publish(const char *name, const char *id, const char *path, int64_t 
 
 static enum verdict ask(const char *id, const char *rest, int64_t length, struct channel **to)
 {
-    struct route_pick pick = { NULL };
+    struct route_pick pick = { 0 };
     enum verdict v =
         registry_pick(registry, cmg_str(id), cmg_str(rest), CMG_AUTH_MUTUAL, length, &pick);
     if (to)

@@ -49,6 +49,12 @@ static inline struct cmg_kv cmg_kv_uint(const char *k, uint64_t v)
     return (struct cmg_kv){ k, { NULL, 0 }, (int64_t)v };
 }
 
+/* For values that may be empty: then they are logged as nothing, which is "-". */
+static inline const char *cmg_or_none(const char *s)
+{
+    return *s ? s : NULL;
+}
+
 /* v: a string, a struct cmg_str or any integer. */
 #define KV(k, v)                                                                       \
     _Generic((v), char *: cmg_kv_str, const char *: cmg_kv_str,                        \

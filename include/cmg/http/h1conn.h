@@ -6,6 +6,7 @@
 #define CMG_HTTP_H1CONN_H
 
 #include "cmg/http/exchange.h"
+#include "cmg/http/message.h"
 #include "cmg/proto/h1.h"
 
 struct cmg_h1conn;
@@ -26,9 +27,10 @@ struct cmg_h1server_events {
     /* The request asks for an upgrade (msg->upgrade not empty). True: the listener took the
      * stream with cmg_h1conn_release and answers itself; false: an ordinary request. NULL: never. */
     bool (*on_upgrade)(void *arg, const struct cmg_h1_msg *msg);
-    /* A request that could not be read was answered with `status` and the connection closes.
-     * NULL: nobody cares. */
-    void (*on_malformed)(void *arg, unsigned status, const char *why);
+    /* A request that could not be read is about to be refused, and the connection to close.
+     * Status and detail are set; who refuses, the phrase, the request id and more fields are
+     * the owner's to fill in. NULL: they stay as they are. */
+    void (*on_malformed)(void *arg, struct cmg_refusal *r);
     /* Once, last: the connection is gone (its exchanges have had on_gone). `detail` may be NULL. */
     void (*on_closed)(void *arg, const char *detail);
 };
@@ -60,8 +62,8 @@ struct cmg_exchange *cmg_h1conn_request(struct cmg_h1conn *c);
  * is allowed, and gets on_gone with `unprocessed`. */
 bool cmg_h1conn_is_idle(const struct cmg_h1conn *c);
 
-/* Server: no further request after the current one. Client at rest, or server at rest:
- * closes now. */
+/* Server: no further request after the current one; at rest it closes a moment later, so that
+ * a request that is on its way already is still answered. Client at rest: closes now. */
 void cmg_h1conn_drain(struct cmg_h1conn *c);
 
 /* Cuts it. on_closed follows from the loop. */

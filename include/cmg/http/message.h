@@ -3,6 +3,7 @@
 #ifndef CMG_HTTP_MESSAGE_H
 #define CMG_HTTP_MESSAGE_H
 
+#include "cmg/base/buf.h"
 #include "cmg/http/exchange.h"
 
 /* Bytes that cmg_head_copy needs for the strings and fields of `head`. */
@@ -25,6 +26,19 @@ struct cmg_refusal {
     const struct cmg_field *fields;
     size_t nfields; /* at most 4 */
 };
+
+/* A refusal as a message: a head, whose fields and length are set, and a body. */
+struct cmg_refusal_message {
+    struct cmg_head head;
+    struct cmg_str body;
+    /* private */
+    struct cmg_field fields[9];
+    struct cmg_buf status;
+    char *text, retry[12];
+};
+/* Borrows from `r` until cmg_refusal_clear. Do not copy the struct. */
+void cmg_refusal_compose(struct cmg_refusal_message *m, const struct cmg_refusal *r);
+void cmg_refusal_clear(struct cmg_refusal_message *m);
 
 /* Answers an incoming exchange with problem+json (RFC 9457), Proxy-Status (RFC 9209) and
  * Cache-Control: no-store, and ends it. `head_only`: the request was HEAD. */

@@ -25,6 +25,8 @@ struct cmg_listener_conf {
 struct cmg_listener *cmg_listener_new(struct cmg_loop *l, const struct cmg_listener_conf *conf,
                                       void (*on_accept)(void *arg, int fd_taken, void *slot),
                                       void *arg, struct cmg_err *err);
+/* Other limits (max, max_per_address, rate_per_address), in force from the next connection. */
+void cmg_listener_limit(struct cmg_listener *l, const struct cmg_listener_conf *conf);
 void cmg_listener_release(struct cmg_listener *l, void *slot);
 uint16_t cmg_listener_port(const struct cmg_listener *l); /* the one bound, when 0 was asked */
 void cmg_listener_pause(struct cmg_listener *l); /* closes the door for good, keeps the slots */

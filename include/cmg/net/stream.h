@@ -78,6 +78,8 @@ bool cmg_stream_is_full(const struct cmg_stream *s);
 
 /* Calls on_flush and writes at the end of this turn. */
 void cmg_stream_mark(struct cmg_stream *s);
+/* The same at the end of the next turn, unless it is marked before: more is expected at once. */
+void cmg_stream_mark_later(struct cmg_stream *s);
 
 /* Bytes written to the network so far; grows while the peer takes them. */
 uint64_t cmg_stream_sent(const struct cmg_stream *s);
