@@ -45,6 +45,30 @@ def test_what_is_not_published(plain: Lab, http: Http1, target: str) -> None:
     assert_refusal(http.request("GET", target), 404)
 
 
+@pytest.mark.parametrize("bytes_, status, phrase", [
+    (b"GET / HTTP/1.1\r\n\r\n", 400, "CMGService_Bad_Request"),
+    (b"GET /" + 20000 * b"a" + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414, "CMGService_Target_Too_Long"),
+    (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + 70000 * b"a" + b"\r\n\r\n", 431,
+     "CMGService_Head_Too_Large"),
+    (b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505, "CMGService_Version_Not_Supported")])
+def test_what_cannot_be_read(http: Http1, bytes_: bytes, status: int, phrase: str) -> None:
+    http.send(bytes_)
+    answer = http.receive()
+    problem = assert_refusal(answer, status)
+    assert answer.reason == phrase
+    assert answer.get("cmg-request-id") == problem["request"]
+    assert http.is_closed()
+
+
+def test_what_cannot_be_read_as_http2(plain: Lab) -> None:
+    with plain.http2() as h2:
+        answer = h2.request("GET", REQUEST, [("host", "another.example")])
+        problem = assert_refusal(answer, 400)
+        assert answer.get("cmg-reason") == "CMGService_Bad_Request"
+        assert answer.get("cmg-request-id") == problem["request"]
+        assert h2.request("GET", REQUEST).status == 200
+
+
 def test_channel_path_is_not_for_clients(plain: Lab, http: Http1) -> None:
     assert_refusal(http.request("GET", "/.well-known/ptth/localhost/"), 403)
 
