@@ -111,6 +111,7 @@ static const struct cmg_h1server_events h1_events = {
 
 static const struct cmg_h2conn_events h2_events = {
     .on_exchange = on_exchange,
+    .on_malformed = on_malformed,
     .on_closed = on_connection_closed,
 };
 

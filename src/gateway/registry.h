@@ -67,8 +67,8 @@ struct route_pick {
 };
 
 /* Round robin over the connection points of the endpoint's site that publish it; for each of
- * them its least loaded channel. `auth` is one bit of cmg_endpoint_auth: how the client proved who it
- * is; `length` the declared body length, -1 if none was. */
+ * them its least loaded channel. `auth` is one bit of cmg_endpoint_auth: how the client proved who
+ * it is; `length` the declared body length, -1 if none was. */
 enum verdict registry_pick(struct registry *r, struct cmg_str id, struct cmg_str rest,
                            unsigned auth, int64_t length, struct route_pick *pick);
 

@@ -27,14 +27,21 @@ void h2_glitch(struct cmg_h2conn *c)
 
 /* Messages ------------------------------------------------------------------------------ */
 
-/* Answers without asking anybody. */
-static void answer_plainly(struct h2_exchange *xs, const char *status)
+/* Answers a request that nobody else is asked about. */
+static void refuse(struct h2_exchange *xs, unsigned status, const char *why)
 {
-    nghttp2_nv nv[] = { h2_pair(CMG_STR(":status"), cmg_str(status)),
-                        h2_pair(CMG_STR("content-length"), CMG_STR("0")) };
-    h2_over(xs);
-    xs->out_ended = true;
-    (void)nghttp2_submit_response(xs->c->session, xs->id, nv, 2, NULL);
+    struct cmg_h2conn *c = xs->c;
+    struct cmg_refusal r = {
+        .status = status,
+        .phrase = cmg_reason(status),
+        .error = "http_request_error",
+        .detail = why,
+        .by = "gateway",
+        .request_id = "-",
+    };
+    if (c->ev->on_malformed)
+        c->ev->on_malformed(c->arg, &r);
+    cmg_refuse(&xs->x, &r, false);
 }
 
 static void deliver_request(struct h2_exchange *xs, const struct h2_block *h, bool end)
@@ -47,9 +54,12 @@ static void deliver_request(struct h2_exchange *xs, const struct h2_block *h, bo
         h2_reset(xs, NGHTTP2_REFUSED_STREAM); /* our GOAWAY says that it was not processed */
     } else if (h->too_large || g.bad) {
         h2_glitch(c);
-        answer_plainly(xs, h->too_large ? "431" : "400");
+        if (h->too_large)
+            refuse(xs, 431, "the request head is too large");
+        else
+            refuse(xs, 400, "Host and :authority differ");
     } else if (cmg_str_eq(g.head.method, CMG_STR("CONNECT"))) {
-        answer_plainly(xs, "501");
+        refuse(xs, 501, "CONNECT is not for here");
     } else {
         c->ev->on_exchange(c->arg, &xs->x, &g.head);
     }

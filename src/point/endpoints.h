@@ -26,7 +26,8 @@ struct endpoints {
 };
 
 /* NULL with err. Nothing is dialed yet. */
-struct endpoints *endpoints_new(struct point *p, const struct point_conf *conf, struct cmg_err *err);
+struct endpoints *endpoints_new(struct point *p, const struct point_conf *conf,
+                                struct cmg_err *err);
 
 /* Requests in flight finish, kept connections close. */
 void endpoints_retire(struct endpoints *e);

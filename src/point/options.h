@@ -8,12 +8,12 @@
 
 struct point_cmg_conf { /* [cmg LABEL]: one cloud management gateway */
     char *label;
-    char *service;    /* service name: verified in its certificate, and dialed       */
-    char *address;    /* dialed instead of the service name; NULL: the service name  */
-    int deployment;   /* enum cmg_deployment */
-    int transport;    /* enum cmg_transport  */
+    char *service;  /* service name: verified in its certificate, and dialed       */
+    char *address;  /* dialed instead of the service name; NULL: the service name  */
+    int deployment; /* enum cmg_deployment */
+    int transport;  /* enum cmg_transport  */
     int64_t instances;
-    char *ca_file;    /* that its certificate must chain to */
+    char *ca_file;                                       /* that its certificate must chain to */
     int64_t tcp_tls_port, https_port, https_port_single; /* 10140, 10124, 443 */
 };
 
@@ -23,7 +23,7 @@ struct point_endpoint_conf { /* [endpoint LABEL] */
     char *label;
     int role; /* enum cmg_role */
     char *id;
-    char *url; /* http[s]://host[:port][/prefix] */
+    char *url;          /* http[s]://host[:port][/prefix] */
     char **paths;       /* empty: the role's defaults */
     char **client_auth; /* mutual, server */
     int64_t max_request_bytes;
@@ -44,7 +44,7 @@ struct point_conf {
     struct { /* [proxy] */
         char *url, *user, *password_file, *ca_file;
         char *no_proxy; /* as curl takes it: a comma-separated list */
-        int auth; /* enum cmg_proxy_auth */
+        int auth;       /* enum cmg_proxy_auth */
     } proxy;
     struct { /* [channel] */
         int64_t connect_ms, keepalive_ms, deadline_ms;

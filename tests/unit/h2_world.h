@@ -90,7 +90,11 @@ static inline void on_side_closed(void *arg, const char *detail)
 }
 
 static const struct cmg_h2conn_events side_events = {
-    on_side_exchange, on_side_ready, on_side_draining, on_side_ping, on_side_closed,
+    .on_exchange = on_side_exchange,
+    .on_ready = on_side_ready,
+    .on_draining = on_side_draining,
+    .on_ping = on_side_ping,
+    .on_closed = on_side_closed,
 };
 
 static inline struct side *side_new(struct world *w, enum cmg_h2_role role)

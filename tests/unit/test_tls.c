@@ -525,7 +525,7 @@ static void the_judge_takes_nothing_from_the_peer(void **state)
     assert_non_null(strstr(err.text, "intermediate missing"));
     assert_non_null(strstr(err.text, "\"Issuing\""));
     assert_non_null(strstr(err.text, strrchr(trust_root, '/') + 1));
-    assert_null(strstr(err.text, trust_root)); /* the peer may read it: no folders of ours */
+    assert_null(strstr(err.text, trust_root));  /* the peer may read it: no folders of ours */
     assert_string_equal(id.name, "cp.example"); /* known, if not believed */
     cmg_trust_unref(trust);
     part(&h);

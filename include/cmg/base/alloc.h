@@ -6,9 +6,9 @@
 
 #include <stddef.h>
 
-void *cmg_alloc(size_t n);             /* zeroed                         */
-void *cmg_realloc(void *p, size_t n);  /* not zeroed                     */
-char *cmg_strdup(const char *s);       /* NULL stays NULL                */
+void *cmg_alloc(size_t n);            /* zeroed                         */
+void *cmg_realloc(void *p, size_t n); /* not zeroed                     */
+char *cmg_strdup(const char *s);      /* NULL stays NULL                */
 char *cmg_strndup(const char *s, size_t n);
 
 /* For daemons, once at the start: buffers come and go with every burst, and the kernel is not
@@ -18,6 +18,6 @@ void cmg_alloc_tune(void);
 #define CMG_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* The struct that `member` is embedded in. */
-#define CMG_OUTER(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define CMG_OUTER(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 #endif

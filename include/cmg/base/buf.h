@@ -12,9 +12,9 @@
 #include "cmg/base/str.h"
 
 struct cmg_buf {
-    char *p;     /* owned                    */
-    size_t off;  /* first byte that counts   */
-    size_t n;    /* bytes from `off`         */
+    char *p;    /* owned                    */
+    size_t off; /* first byte that counts   */
+    size_t n;   /* bytes from `off`         */
     size_t cap;
     size_t max;  /* ceiling for n, bytes     */
     size_t keep; /* memory up to so much stays when the queue runs empty */

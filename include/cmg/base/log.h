@@ -56,17 +56,17 @@ static inline const char *cmg_or_none(const char *s)
 }
 
 /* v: a string, a struct cmg_str or any integer. */
-#define KV(k, v)                                                                       \
+#define KV(k, v) \
     _Generic((v), char *: cmg_kv_str, const char *: cmg_kv_str,                        \
              struct cmg_str: cmg_kv_run, unsigned: cmg_kv_uint,                        \
              unsigned long: cmg_kv_uint, default: cmg_kv_int)((k), (v))
 
-#define CMG_LOG(level, event, ...)                                                     \
-    do {                                                                               \
-        if (cmg_log_wants(level)) {                                                    \
-            const struct cmg_kv cmg_kvs[] = { __VA_ARGS__ };                           \
-            cmg_log((level), (event), cmg_kvs, sizeof(cmg_kvs) / sizeof(cmg_kvs[0]));  \
-        }                                                                              \
+#define CMG_LOG(level, event, ...)                                                    \
+    do {                                                                              \
+        if (cmg_log_wants(level)) {                                                   \
+            const struct cmg_kv cmg_kvs[] = { __VA_ARGS__ };                          \
+            cmg_log((level), (event), cmg_kvs, sizeof(cmg_kvs) / sizeof(cmg_kvs[0])); \
+        }                                                                             \
     } while (0)
 
 #define log_error(...) CMG_LOG(CMG_ERROR, __VA_ARGS__)

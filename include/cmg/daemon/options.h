@@ -71,7 +71,7 @@ struct cmg_config {
 
 /* offsetof that refuses to compile when the field is not of that C type. */
 #define CMG_FIELD(conf, field, ctype) \
-    (offsetof(struct conf, field) + 0 * sizeof(_Generic(&((struct conf *)0)->field, ctype *: 1)))
+    (offsetof(struct conf, field) + 0 * sizeof(_Generic(&((struct conf *)0)->field, ctype * : 1)))
 
 #define CMG_TEXT(conf, field) CMG_OPT_TEXT, CMG_FIELD(conf, field, char *)
 #define CMG_LIST(conf, field) CMG_OPT_LIST, CMG_FIELD(conf, field, char **)

@@ -29,7 +29,7 @@ struct cmg_fault {
     /* The peer certainly did not act on the request: it may be sent elsewhere (RFC 9113
      * section 8.7, or no byte of it left this process). */
     bool unprocessed;
-    bool malformed;     /* the peer's message was wrong, not the network */
+    bool malformed; /* the peer's message was wrong, not the network */
     char text[192]; /* one sentence for people: who, what */
 };
 

@@ -25,7 +25,8 @@ struct cmg_h1server_events {
     /* A request. Set a listener and return, or answer at once. `head` dies on return. */
     void (*on_exchange)(void *arg, struct cmg_exchange *x, const struct cmg_head *head);
     /* The request asks for an upgrade (msg->upgrade not empty). True: the listener took the
-     * stream with cmg_h1conn_release and answers itself; false: an ordinary request. NULL: never. */
+     * stream with cmg_h1conn_release and answers itself; false: an ordinary request. NULL: never.
+     */
     bool (*on_upgrade)(void *arg, const struct cmg_h1_msg *msg);
     /* A request that could not be read is about to be refused, and the connection to close.
      * Status and detail are set; who refuses, the phrase, the request id and more fields are

@@ -7,6 +7,7 @@
 #define CMG_HTTP_H2CONN_H
 
 #include "cmg/http/exchange.h"
+#include "cmg/http/message.h"
 
 struct cmg_h2conn;
 struct cmg_loop;
@@ -49,6 +50,8 @@ struct cmg_h2conn_events {
     void (*on_draining)(void *arg);
     /* A PING came back after so long. May be NULL. */
     void (*on_ping)(void *arg, int64_t rtt_us);
+    /* Server: a request is about to be refused, as in h1conn. May be NULL. */
+    void (*on_malformed)(void *arg, struct cmg_refusal *r);
     /* Once, last: the connection is gone (its exchanges have had on_gone). */
     void (*on_closed)(void *arg, const char *detail);
 };

@@ -34,21 +34,21 @@ enum cmg_proxy_auth {
 };
 
 struct cmg_proxy {
-    const char *url;      /* http://host:port or https://host:port; NULL or "": none        */
+    const char *url; /* http://host:port or https://host:port; NULL or "": none */
     enum cmg_proxy_auth auth;
-    const char *user;     /* NULL: none; Negotiate then uses the ticket cache               */
-    const char *password_file; /* NULL: none; read anew for each attempt                    */
-    const char *ca_file;  /* for https:// proxies; NULL: the system's                       */
-    const char *no_proxy; /* comma-separated hosts and domains, "*" for all; NULL: none     */
+    const char *user;          /* NULL: none; Negotiate then uses the ticket cache */
+    const char *password_file; /* NULL: none; read anew for each attempt */
+    const char *ca_file;       /* for https:// proxies; NULL: the system's */
+    const char *no_proxy;      /* comma-separated hosts and domains, "*" for all; NULL: none */
 };
 
 /* Over plain TCP or by libcurl's own TLS (endpoints), or by our TLS (channels). */
 struct cmg_dial_target {
-    const char *key;  /* for per_key, and in messages: "instance 3", "endpoint mp1"         */
+    const char *key; /* for per_key, and in messages: "instance 3", "endpoint mp1" */
     const char *host;
     uint16_t port;
-    const struct cmg_proxy *proxy; /* NULL: a straight line                                 */
-    unsigned timeout_ms;           /* for all steps together                                */
+    const struct cmg_proxy *proxy; /* NULL: a straight line */
+    unsigned timeout_ms;           /* for all steps together */
 
     /* endpoints: libcurl's TLS */
     bool https;
@@ -57,15 +57,16 @@ struct cmg_dial_target {
     const char *key_file;
 
     /* channels: ours */
-    struct cmg_tls *tls;      /* NULL: see above; else borrowed until on_done               */
-    const char *tls_name;     /* name to verify; NULL: host                                 */
-    const char *upgrade;      /* NULL, or the protocol to ask for by HTTP/1.1 Upgrade       */
-    const char *upgrade_path; /* target of that request                                     */
-    const char *upgrade_fields; /* complete extra lines, "" for none                        */
+    struct cmg_tls *tls;        /* NULL: see above; else borrowed until on_done */
+    const char *tls_name;       /* name to verify; NULL: host */
+    const char *upgrade;        /* NULL, or the protocol to ask for by HTTP/1.1 Upgrade */
+    const char *upgrade_path;   /* target of that request */
+    const char *upgrade_fields; /* complete extra lines, "" for none */
 };
 
-enum cmg_dial_step { /* where an attempt failed */
-    CMG_DIAL_SETUP,  /* our own side: password file, certificate */
+/* Where an attempt failed. */
+enum cmg_dial_step {
+    CMG_DIAL_SETUP, /* our own side: password file, certificate */
     CMG_DIAL_RESOLVE,
     CMG_DIAL_CONNECT,
     CMG_DIAL_PROXY,
@@ -75,12 +76,13 @@ enum cmg_dial_step { /* where an attempt failed */
 extern const char *const cmg_dial_step_names[];
 
 struct cmg_dial_result {
-    struct cmg_stream *stream; /* taken by the callee: call cmg_stream_listen at once; NULL: failed */
-    char alpn[16];             /* what TLS agreed on                                        */
-    enum cmg_dial_step step;   /* failed: where                                             */
-    bool refused;              /* failed: by policy or authentication (407, 403, 401, a certificate
-                                * that does not verify), so that trying again soon is of no use */
-    struct cmg_err err;        /* failed: why, with address and remedy                      */
+    struct cmg_stream
+        *stream;             /* taken by the callee: call cmg_stream_listen at once; NULL: failed */
+    char alpn[16];           /* what TLS agreed on */
+    enum cmg_dial_step step; /* failed: where */
+    bool refused;            /* failed: by policy or authentication (407, 403, 401, a certificate
+                              * that does not verify), so that trying again soon is of no use */
+    struct cmg_err err;      /* failed: why, with address and remedy */
 };
 
 /* Copies what `target` points at, but for `tls`. Calls on_done exactly once, from the loop.

@@ -14,8 +14,8 @@ struct cmg_loop;
 struct cmg_listener_conf {
     const char *address; /* "0.0.0.0", "::" (IPv6 only), "127.0.0.1", a name's first address */
     uint16_t port;
-    int fd;              /* >= 0: an inherited listening socket (sd_listen_fds), taken; else -1 */
-    unsigned max;        /* connections alive at once; the next ones wait in the kernel    */
+    int fd;       /* >= 0: an inherited listening socket (sd_listen_fds), taken; else -1 */
+    unsigned max; /* connections alive at once; the next ones wait in the kernel    */
     unsigned max_per_address;  /* of IPv6: per /64; 0: any                                  */
     unsigned rate_per_address; /* accepted per second and address, burst of 4 x that; 0: any */
 };

@@ -51,11 +51,11 @@ struct ssl_st *cmg_tls_session(struct cmg_tls *t, const char *name);
 
 /* The peer's certificate in words; strings are owned by the caller's struct. */
 struct cmg_tls_identity {
-    char name[256];        /* first SAN dNSName, else subject CN, else empty */
-    char subject[512];     /* RFC 2253                                       */
+    char name[256];    /* first SAN dNSName, else subject CN, else empty */
+    char subject[512]; /* RFC 2253                                       */
     char issuer[512];
-    char serial[72];       /* hex                                            */
-    char fingerprint[65];  /* SHA-256 of the DER, hex                        */
+    char serial[72];               /* hex                                            */
+    char fingerprint[65];          /* SHA-256 of the DER, hex                        */
     int64_t not_before, not_after; /* seconds since 1970                     */
 };
 
@@ -67,8 +67,8 @@ enum cmg_tls_usage { CMG_TLS_CLIENT_AUTH, CMG_TLS_SERVER_AUTH };
  * "intermediate missing: issuer CN=... is not in FILE", "expired on ..."). `id` is filled
  * whenever there is a certificate. */
 CMG_MUST_CHECK enum cmg_rc cmg_tls_peer_judge(struct ssl_st *ssl, struct cmg_trust *trust,
-                                              enum cmg_tls_usage usage,
-                                              struct cmg_tls_identity *id, struct cmg_err *err);
+                                              enum cmg_tls_usage usage, struct cmg_tls_identity *id,
+                                              struct cmg_err *err);
 
 /* The ALPN protocol agreed on, "" when none. */
 void cmg_tls_alpn(struct ssl_st *ssl, char *out, size_t size);

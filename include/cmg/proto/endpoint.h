@@ -30,7 +30,8 @@ static inline unsigned cmg_endpoint_auth_of(enum cmg_tree tree)
 }
 
 struct cmg_endpoint {
-    char *id; /* owned; [A-Za-z0-9._-]+, at most CMG_ENDPOINT_ID_MAX; ids are matched without case */
+    char
+        *id; /* owned; [A-Za-z0-9._-]+, at most CMG_ENDPOINT_ID_MAX; ids are matched without case */
     enum cmg_role role;
     char **paths; /* owned; without slashes at the ends */
     size_t npaths;
