@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from lab.bench import has_reverse_http
-from lab.client import Http1, Load, context
+from lab.client import Http1, Http2, Load, context
 from lab.http1 import pattern_bytes
 from lab.process import Process
 from lab.site import ECHO, Lab, Site, on
@@ -45,12 +46,14 @@ def bundle(folder: Path, identity) -> Path:
     return path
 
 
-def test_haproxy_as_the_gateway(new_lab, site: Site, haproxy: Process, tmp_path: Path) -> None:
+@pytest.fixture
+def behind(new_lab, site: Site, haproxy: Process, tmp_path: Path) -> Lab:
+    """A connection point whose gateway is a HAProxy."""
     lab: Lab = new_lab(start=False, with_gates=False, point={"cmg lab": {"transport": "tcp-tls"}})
     server = bundle(tmp_path, site.pki.gateway)
     (tmp_path / "haproxy.cfg").write_text(COMMON + f"""
 frontend public
-    bind 127.0.0.1:{lab.port()} ssl crt {server} alpn http/1.1
+    bind 127.0.0.1:{lab.port()} ssl crt {server} alpn h2,http/1.1
     use_backend site
 frontend channel
     bind 127.0.0.1:{lab.tcp_port} ssl crt {server} verify required ca-file {site.pki.point_ca.certificate} alpn h2
@@ -69,12 +72,48 @@ backend site
         with Http1(lab.port(), tls) as http:
             return http.request("GET", on(ECHO, "/lab/echo")).status == 200
     wait_for(answers, "an answer through HAProxy", explain=lab.explain)
-    with Http1(lab.port(), tls) as http:
+    return lab
+
+
+def test_haproxy_as_the_gateway(behind: Lab, site: Site, haproxy: Process) -> None:
+    tls = context(str(site.pki.server_ca.certificate))
+    opened = len(behind.points["cp1"].events("channel.open"))
+    with Http1(behind.port(), tls) as http:
         body = pattern_bytes(200_000)
-        assert http.request("CCM_POST", on(ECHO, "/lab/mirror"), [], body).body == body
+        answer = http.request("CCM_POST", on(ECHO, "/lab/mirror"), [], body)
+        assert answer.body == body
+        assert answer.get("cmg-names") is None, "what our own ends tell each other"
         assert http.request("GET", on(ECHO, "/nothing")).status == 404
-    Load(lab.port(), tls, 20, on(ECHO, "/lab/echo"), rounds=10).start().join().assert_none_lost()
+        assert http.request("HEAD", on(ECHO, "/lab/echo")).body == b""
+        for _ in range(60):
+            assert http.request("GET", on(ECHO, "/lab/echo")).status == 200
+    Load(behind.port(), tls, 20, on(ECHO, "/lab/echo"), rounds=10).start().join().assert_none_lost()
+    assert len(behind.points["cp1"].events("channel.open")) == opened, "one channel carried it all"
     haproxy.stop()
+
+
+def test_haproxy_passes_http2_on(behind: Lab, site: Site) -> None:
+    tls = context(str(site.pki.server_ca.certificate), alpn=("h2",))
+    body = pattern_bytes(3_000_000)
+    with Http2.dial(behind.port(), tls) as h2:
+        assert h2.request("POST", on(ECHO, "/lab/mirror"), [], body).body == body
+        assert h2.request("GET", on(ECHO, "/lab/echo")).status == 200
+
+
+def test_clients_of_haproxy_cannot_end_the_channel(behind: Lab, site: Site) -> None:
+    """An Upgrade makes HAProxy ask for extended CONNECT; clients that leave make it reset."""
+    tls = context(str(site.pki.server_ca.certificate))
+    opened = len(behind.points["cp1"].events("channel.open"))
+    websocket = [("Connection", "Upgrade"), ("Upgrade", "websocket"),
+                 ("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Key", "x" * 22 + "==")]
+    with Http1(behind.port(), tls) as http:
+        assert http.request("GET", on(ECHO, "/lab/echo"), websocket).status >= 400
+    for _ in range(50):
+        with Http1(behind.port(), tls) as http:
+            http.send_head("GET", on(ECHO, "/lab/slow?ms=2000"))
+    with Http1(behind.port(), tls) as http:
+        assert http.request("GET", on(ECHO, "/lab/echo")).status == 200
+    assert len(behind.points["cp1"].events("channel.open")) == opened, behind.explain()
 
 
 def test_haproxy_as_the_connection_point(new_lab, site: Site, haproxy: Process,
@@ -107,5 +146,10 @@ backend endpoint
         assert http.request("GET", on("77", "/nothing")).status == 404
     load = Load(lab.port(), lab.tls(), 20, on("77", "/lab/echo"), rounds=10)
     load.start().join().assert_none_lost()
-    haproxy.stop()
 
+    # Its soft stop says GOAWAY at once and finishes what it has.
+    target = on("77", "/lab/slow?ms=1500&tag=haproxy-stop")
+    with Load(lab.port(), lab.tls(), 20, target, rounds=1) as slow:
+        wait_for(lambda: site.seen("haproxy-stop")["requests"] == 20, "requests in flight")
+        haproxy.signal(signal.SIGUSR1)
+        slow.join().assert_none_lost()

@@ -257,6 +257,34 @@ static void whatever_may_let_a_waiting_request_through_is_told(void **state)
     registry_down(registry, &c.link);
 }
 
+static void what_a_peer_says_itself_comes_before_the_configuration(void **state)
+{
+    (void)state;
+    char *paths[] = { (char[]){ "SMS_MP" }, NULL }, *auth[] = { (char[]){ "mutual" }, NULL };
+    struct gateway_endpoint_conf endpoint = {
+        .connection_point = (char[]){ "cp1" },
+        .id = (char[]){ "77" },
+        .paths = paths,
+        .client_auth = auth,
+        .max_request_bytes = 100,
+    };
+    struct channel c;
+    conf.endpoints = &endpoint;
+    conf.nendpoints = 1;
+    registry_admit(registry, &conf);
+    up(&c, "cp1");
+    assert_int_equal(ROUTE_FOUND, ask("77", "/SMS_MP", -1, NULL));
+    publish("cp1", "8", "SMS_MP", 100);
+    assert_int_equal(ROUTE_FOUND, ask("8", "/SMS_MP", -1, NULL));
+    assert_int_not_equal(ROUTE_FOUND, ask("77", "/SMS_MP", -1, NULL));
+    registry_unpublish(registry, member("cp1"));
+    assert_int_equal(ROUTE_FOUND, ask("77", "/SMS_MP", -1, NULL));
+    assert_int_not_equal(ROUTE_FOUND, ask("8", "/SMS_MP", -1, NULL));
+    registry_down(registry, &c.link);
+    conf.endpoints = NULL;
+    conf.nendpoints = 0;
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
 int main(void)
@@ -271,6 +299,7 @@ int main(void)
         TEST(the_least_loaded_channel_of_a_connection_point_is_taken),
         TEST(an_id_belongs_to_the_site_that_published_it_first),
         TEST(what_is_published_anew_replaces_what_was),
+        TEST(what_a_peer_says_itself_comes_before_the_configuration),
         TEST(who_is_no_longer_admitted_serves_nothing),
         TEST(whatever_may_let_a_waiting_request_through_is_told),
     };
