@@ -177,12 +177,15 @@ static void wait(struct request *q)
         cmg_timer_set(g->sweep, SWEEP_MS);
 }
 
+static void find_channel(struct request *q);
+
 static void send_down(struct request *q, const struct route_pick *pick)
 {
     struct gateway *g = q->gateway;
     struct cmg_exchange *out = cmg_h2conn_request(pick->link->h2);
-    if (!out) { /* it is closing; its going down will wake us */
-        wait(q);
+    if (!out) { /* it is closing, which it is about to tell: there may be another one */
+        registry_draining(g->registry, pick->link);
+        find_channel(q);
         return;
     }
     if (q->state == WAITING)
@@ -289,6 +292,7 @@ static void on_failed(struct cmg_pipe *p, const struct cmg_fault *why)
     struct request *q = of(p);
     if (why->unprocessed && cmg_pipe_may_repeat(p) && q->repeats < REPEATS_MAX) {
         q->repeats++;
+        q->waiting_since_ms = cmg_loop_now_ms(q->gateway->loop); /* should it have to wait */
         log_debug("request.repeated", KV("request", (const char *)q->id), KV("why", why->text));
         find_channel(q);
         return;
