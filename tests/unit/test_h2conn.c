@@ -363,6 +363,7 @@ static void queued_requests_go_elsewhere_as_soon_as_the_peer_drains(void **state
     until(&p.w, heard_is_gone, &h[1]);
     until(&p.w, heard_is_gone, &h[2]);
     assert_true(h[1].fault.unprocessed && h[2].fault.unprocessed);
+    assert_false(p.client->closed || h[0].gone);
     assert_null(cmg_h2conn_request(p.client->c));
     reply_hello(p.server->requests[0]);
     until(&p.w, heard_has_ended, &h[0]);
@@ -713,6 +714,33 @@ static void what_comes_behind_the_last_goaway_is_refused(void **state)
     wire_look(&r.f);
     assert_int_equal(200, r.f.statuses[1]);
     assert_int_equal(200, r.f.statuses[3]);
+    raw_clear(&r);
+}
+
+/* The same, read together with what made us write it: not sent yet, but said. */
+static void what_comes_with_the_last_pong_is_refused(void **state)
+{
+    (void)state;
+    struct raw r;
+    raw_open(&r, CMG_H2_SERVER);
+    raw_start(&r);
+    wire_get(&r.f);
+    wire_head(&r.f, 1, true);
+    until(&r.w, side_has_request, r.side);
+    r.f.quiet = true;
+    cmg_h2conn_drain(r.side->c, 8000);
+    until_wire(&r.w, &r.f, NGHTTP2_PING, 1);
+    wire_frame(&r.f, NGHTTP2_PING, NGHTTP2_FLAG_ACK, 0, (struct cmg_str){ "drain\0\0\0", 8 });
+    wire_get(&r.f);
+    wire_head(&r.f, 3, true);
+    until_wire(&r.w, &r.f, NGHTTP2_GOAWAY, 2);
+    assert_int_equal(1, r.f.goaway_last);
+    settle(&r.w);
+    assert_int_equal(1, r.side->nrequests);
+    reply_hello(r.side->requests[0]);
+    until(&r.w, side_is_closed, r.side);
+    wire_look(&r.f);
+    assert_int_equal(200, r.f.statuses[1]);
     raw_clear(&r);
 }
 
@@ -1143,6 +1171,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(an_answer_head_too_large_fails_its_exchange_only),
     cmocka_unit_test(no_request_is_lost_in_a_drain),
     cmocka_unit_test(what_comes_behind_the_last_goaway_is_refused),
+    cmocka_unit_test(what_comes_with_the_last_pong_is_refused),
     cmocka_unit_test(a_drain_ends_at_its_deadline),
     cmocka_unit_test(a_client_drains_what_is_in_flight),
     cmocka_unit_test(a_paused_exchange_costs_one_window_and_stops_nobody),
