@@ -113,8 +113,6 @@ static void begin(struct cmg_h1conn *c, const struct cmg_h1_msg *msg)
 
 static bool read_head(struct cmg_h1conn *c, struct cmg_str in, size_t *used)
 {
-    if (c->state == H1_REST && c->draining)
-        return false;
     /* A client that sends requests must also read answers. */
     c->held = cmg_stream_is_full(c->stream);
     if (c->held)
