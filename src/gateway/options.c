@@ -6,14 +6,8 @@
 #include "cmg/base/str.h"
 #include "cmg/channel/plan.h"
 #include "cmg/daemon/checks.h"
+#include "cmg/daemon/units.h"
 #include "cmg/proto/endpoint.h"
-
-#define K INT64_C(1024)
-#define M (1024 * K)
-#define G (1024 * M)
-#define SECOND INT64_C(1000)
-#define MINUTE (60 * SECOND)
-#define HOUR (60 * MINUTE)
 
 enum { POINTS_MAX = 256, ADDRESSES_MAX = 16 };
 

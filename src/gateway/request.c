@@ -340,23 +340,6 @@ static const struct cmg_pipe_events pipe_events = { on_response, on_failed, on_d
 
 /* Birth --------------------------------------------------------------------------------- */
 
-static size_t put_fields(struct request *q, const struct cmg_head *head)
-{
-    struct gateway *g = q->gateway;
-    size_t n = 0;
-    for (size_t i = 0; i < head->nfields; i++)
-        if (!cmg_field_is_forged(head->fields[i].name))
-            g->fields[n++] = head->fields[i];
-    const struct cmg_field ours[] = {
-        { CMG_STR("Forwarded"), cmg_str(client_forwarded(q->client)) },
-        { CMG_STR("X-Forwarded-For"), cmg_str(client_address(q->client)) },
-        { CMG_STR(CMG_WIRE_REQUEST_ID), cmg_str(q->id) },
-        { CMG_STR(CMG_WIRE_IDENTITY), cmg_str(client_identity(q->client)) },
-    };
-    memcpy(&g->fields[n], ours, sizeof(ours));
-    return n + CMG_COUNT(ours);
-}
-
 static void next_id(struct gateway *g, char out[32])
 {
     static const char digits[] = "0123456789abcdef";
@@ -432,6 +415,25 @@ static void answer_metadata(struct brief *b)
     brief_access(b, 200, b->identity->name, NULL);
 }
 
+/* The client's fields, without what it may not say, then ours. */
+static size_t put_fields(const struct brief *b)
+{
+    struct gateway *g = b->gateway;
+    const struct cmg_head *head = b->head;
+    size_t n = 0;
+    for (size_t i = 0; i < head->nfields; i++)
+        if (!cmg_field_is_forged(head->fields[i].name))
+            g->fields[n++] = head->fields[i];
+    const struct cmg_field ours[] = {
+        { CMG_STR("Forwarded"), cmg_str(client_forwarded(b->client)) },
+        { CMG_STR("X-Forwarded-For"), cmg_str(client_address(b->client)) },
+        { CMG_STR(CMG_WIRE_REQUEST_ID), cmg_str(b->id) },
+        { CMG_STR(CMG_WIRE_IDENTITY), cmg_str(client_identity(b->client)) },
+    };
+    memcpy(&g->fields[n], ours, sizeof(ours));
+    return n + CMG_COUNT(ours);
+}
+
 /* The same path in another copy of its target. */
 static struct cmg_path path_in(const struct cmg_path *p, const char *was, const char *is)
 {
@@ -447,16 +449,14 @@ static struct cmg_path path_in(const struct cmg_path *p, const char *was, const 
 static void start(struct brief *b)
 {
     struct gateway *g = b->gateway;
-    struct request fresh = { .gateway = g, .client = b->client, .started_us = b->started_us };
-    memcpy(fresh.id, b->id, sizeof(fresh.id));
-    cmg_str_put(fresh.who, sizeof(fresh.who), cmg_str(b->identity->name));
-
     struct cmg_head out = *b->head;
     out.scheme = CMG_STR("https");
-    out.nfields = put_fields(&fresh, b->head);
+    out.nfields = put_fields(b);
     out.fields = g->fields;
     struct request *q = cmg_realloc(NULL, sizeof(*q) + cmg_head_size(&out));
-    *q = fresh;
+    *q = (struct request){ .gateway = g, .client = b->client, .started_us = b->started_us };
+    memcpy(q->id, b->id, sizeof(q->id));
+    cmg_str_put(q->who, sizeof(q->who), cmg_str(b->identity->name));
     cmg_head_copy(&q->head, &out, q + 1);
     q->path = path_in(&b->path, b->head->target.p, q->head.target.p);
 

@@ -296,8 +296,3 @@ void cmg_h2conn_close(struct cmg_h2conn *c)
     if (c->stream)
         cmg_stream_close(c->stream, 0);
 }
-
-struct cmg_stream *cmg_h2conn_stream(struct cmg_h2conn *c)
-{
-    return c->stream;
-}

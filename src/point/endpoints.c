@@ -84,12 +84,9 @@ static struct endpoint *endpoint_new(struct point *p, const struct point_endpoin
     e->refs = 1;
     e->point = p;
     e->label = cmg_strdup(c->label);
-    e->id = cmg_strdup(c->id);
     e->authority = cmg_str_dup(place->authority);
     e->prefix = cmg_str_dup(place->prefix);
-    e->https = place->https;
     e->private_connections = c->connections == POINT_PRIVATE;
-    e->response_ms = c->response_ms;
     e->pool = pool_new(p, c, place);
     return e;
 }
@@ -105,7 +102,6 @@ void endpoint_unref(struct endpoint *e)
     if (--e->refs)
         return;
     free(e->label);
-    free(e->id);
     free(e->authority);
     free(e->prefix);
     free(e);

@@ -12,11 +12,10 @@ struct point;
 struct endpoint { /* lives while the table or a request holds it */
     unsigned refs;
     struct point *point; /* borrowed */
-    char *label, *id;    /* owned */
+    char *label;         /* owned */
     char *authority;     /* owned; its Host field: "mp1.corp" or "mp1.corp:8443" */
     char *prefix;        /* owned; of the path, without a slash at its end; mostly "" */
-    bool https, private_connections;
-    int64_t response_ms;
+    bool private_connections;
     struct cmg_pool *pool; /* NULL once retired */
 };
 

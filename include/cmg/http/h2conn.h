@@ -75,6 +75,5 @@ void cmg_h2conn_refuse(struct cmg_h2conn *c, const char *text);
 /* Cuts it: exchanges get on_gone, on_closed follows from the loop. */
 void cmg_h2conn_close(struct cmg_h2conn *c);
 
-struct cmg_stream *cmg_h2conn_stream(struct cmg_h2conn *c); /* borrowed */
 
 #endif
