@@ -8,7 +8,7 @@ cd "$root"
 python=/usr/bin/python3
 
 build_packages=(build-essential cmake ninja-build pkg-config libssl-dev libevent-dev
-    libcurl4-openssl-dev libnghttp2-dev libjansson-dev libinih-dev libsystemd-dev uthash-dev)
+    libcurl4-openssl-dev libnghttp2-dev libjansson-dev libinih-dev libexpat1-dev libsystemd-dev uthash-dev)
 lab_packages=(python3 python3-h2 nginx-light openssl curl)
 test_packages=(libcmocka-dev python3-pytest squid tinyproxy krb5-kdc krb5-admin-server krb5-user
     nghttp2-client)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmg/auth/identity.h"
 #include "cmg/base/str.h"
 #include "cmg/proto/endpoint.h"
 
@@ -151,7 +152,7 @@ enum cmg_rc cmg_check_proxy_url(const char *value, struct cmg_err *err)
     return cmg_fail(err, CMG_ECONF, "%s; allowed: http://host:port or https://host:port", why);
 }
 
-enum cmg_rc cmg_check_endpoint_url(const char *value, struct cmg_err *err)
+enum cmg_rc cmg_check_url(const char *value, struct cmg_err *err)
 {
     struct url u;
     const char *why = judge_url(value, &u);
@@ -159,6 +160,40 @@ enum cmg_rc cmg_check_endpoint_url(const char *value, struct cmg_err *err)
         return CMG_OK;
     return cmg_fail(err, CMG_ECONF, "%s; allowed: https://host[:port][/prefix], or http://...",
                     why);
+}
+
+enum cmg_rc cmg_check_guid(const char *value, struct cmg_err *err)
+{
+    if (cmg_guid_ok(cmg_str(value), NULL))
+        return CMG_OK;
+    return cmg_fail(err, CMG_ECONF,
+                    "not a GUID; allowed: one like 4a5e0f0c-3b7e-4d0e-9a52-0c1f6d1e8b11");
+}
+
+static bool made_of(const char *value, const char *others, size_t min, size_t max)
+{
+    size_t n = strlen(value);
+    for (const char *c = value; *c; c++)
+        if (!digit(*c) && !(*c >= 'a' && *c <= 'z') && !strchr(others, *c))
+            return false;
+    return n >= min && n <= max;
+}
+
+/* learn.microsoft.com: Storage account overview, Naming and referencing containers */
+enum cmg_rc cmg_check_storage_account(const char *value, struct cmg_err *err)
+{
+    if (made_of(value, "", 3, 24))
+        return CMG_OK;
+    return cmg_fail(err, CMG_ECONF, "not a storage account; allowed: 3 to 24 of a-z 0-9");
+}
+
+enum cmg_rc cmg_check_storage_container(const char *value, struct cmg_err *err)
+{
+    if (made_of(value, "-", 3, 63) && *value != '-' && value[strlen(value) - 1] != '-' &&
+        !strstr(value, "--"))
+        return CMG_OK;
+    return cmg_fail(err, CMG_ECONF,
+                    "not a container; allowed: 3 to 63 of a-z 0-9 and single hyphens inside");
 }
 
 /* The set that the endpoint will be in judges it. */

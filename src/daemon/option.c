@@ -101,6 +101,11 @@ void cmg_option_allowed(const struct cmg_option *o, char *out, size_t size)
     case CMG_OPT_TEXT:
         snprintf(out, size, "any text");
         return;
+    case CMG_OPT_FILES:
+        snprintf(out, size,
+                 "%" PRId64 " to %" PRId64 " names of readable files with commas between", o->min,
+                 o->max);
+        return;
     case CMG_OPT_FILE:
         snprintf(out, size, "the name of a readable file");
         return;
@@ -179,14 +184,21 @@ static enum cmg_rc readable(const char *path, struct cmg_err *why)
                     fd >= 0 ? "not a regular file" : strerror(error));
 }
 
+/* Relative names are relative to the folder of the configuration. */
+static char *in_folder(const char *dir, const char *name)
+{
+    char *path = NULL;
+    if (*name == '/')
+        return cmg_strdup(name);
+    if (asprintf(&path, "%s/%s", dir, name) < 0)
+        abort();
+    return path;
+}
+
 static enum cmg_rc set_file(const struct cmg_option *o, const char *dir, const char *value,
                             void *conf, struct cmg_err *why)
 {
-    char *path = NULL;
-    if (*value == '/')
-        path = cmg_strdup(value);
-    else if (asprintf(&path, "%s/%s", dir, value) < 0)
-        abort();
+    char *path = in_folder(dir, value);
     enum cmg_rc rc = o->type == CMG_OPT_SECRET ? cmg_secret_check(path, why) : readable(path, why);
     if (rc != CMG_OK) {
         free(path);
@@ -214,8 +226,13 @@ static enum cmg_rc check_item(const struct cmg_option *o, const char *item, stru
     return cmg_fail(why, CMG_ECONF, "'%s': %s", shown, said.text);
 }
 
-static enum cmg_rc set_list(const struct cmg_option *o, const char *value, void *conf,
-                            struct cmg_err *why)
+static bool is_list(const struct cmg_option *o)
+{
+    return o->type == CMG_OPT_LIST || o->type == CMG_OPT_FILES;
+}
+
+static enum cmg_rc set_list(const struct cmg_option *o, const char *dir, const char *value,
+                            void *conf, struct cmg_err *why)
 {
     size_t commas = 0, n = 0;
     for (const char *c = value; *c; c++)
@@ -230,6 +247,13 @@ static enum cmg_rc set_list(const struct cmg_option *o, const char *value, void 
         if (there(list, n, item))
             return cmg_fail(why, CMG_ECONF, "'%.*s' is there twice", CMG_ARG(item));
         list[n] = cmg_str_dup(item);
+        if (o->type == CMG_OPT_FILES) {
+            char *path = in_folder(dir, list[n]);
+            free(list[n]);
+            list[n] = path;
+            if (readable(path, why) != CMG_OK)
+                return CMG_ECONF;
+        }
         if (check_item(o, list[n++], why) != CMG_OK)
             return CMG_ECONF;
     }
@@ -241,27 +265,28 @@ static enum cmg_rc set_list(const struct cmg_option *o, const char *value, void 
 
 static bool may_be_empty(const struct cmg_option *o)
 {
-    return o->type == CMG_OPT_LIST ? o->min == 0 : o->def && !*o->def;
+    return is_list(o) ? o->min == 0 : o->def && !*o->def;
 }
 
 enum cmg_rc cmg_option_set(const struct cmg_option *o, const char *dir, const char *value,
                            void *conf, struct cmg_err *why)
 {
-    if (!*value && o->type != CMG_OPT_LIST && may_be_empty(o))
+    if (!*value && !is_list(o) && may_be_empty(o))
         return CMG_OK;
     if (!*value && !may_be_empty(o)) {
         char allowed[160];
         cmg_option_allowed(o, allowed, sizeof(allowed));
         return cmg_fail(why, CMG_ECONF, "has no value; allowed: %s", allowed);
     }
-    if (o->check && o->type != CMG_OPT_LIST && o->check(value, why) != CMG_OK)
+    if (o->check && !is_list(o) && o->check(value, why) != CMG_OK)
         return CMG_ECONF;
     switch (o->type) {
     case CMG_OPT_TEXT:
         *(char **)field(o, conf) = cmg_strdup(value);
         return CMG_OK;
     case CMG_OPT_LIST:
-        return set_list(o, value, conf, why);
+    case CMG_OPT_FILES:
+        return set_list(o, dir, value, conf, why);
     case CMG_OPT_NUMBER:
     case CMG_OPT_BYTES:
     case CMG_OPT_MILLIS:
@@ -287,7 +312,7 @@ void cmg_option_clear(const struct cmg_option *o, void *conf)
     if (is_text(o)) {
         free(*(char **)field(o, conf));
         *(char **)field(o, conf) = NULL;
-    } else if (o->type == CMG_OPT_LIST) {
+    } else if (is_list(o)) {
         char **list = *(char ***)field(o, conf);
         for (char **item = list; item && *item; item++)
             free(*item);
@@ -311,7 +336,7 @@ bool cmg_option_equal(const struct cmg_option *o, const void *a, const void *b)
         const char *ta = text_of(o, a), *tb = text_of(o, b);
         return ta && tb ? !strcmp(ta, tb) : ta == tb;
     }
-    if (o->type == CMG_OPT_LIST)
+    if (is_list(o))
         return equal_lists(list_of(o, a), list_of(o, b));
     size_t size = o->type == CMG_OPT_BOOL     ? sizeof(bool)
                   : o->type == CMG_OPT_CHOICE ? sizeof(int)
@@ -330,6 +355,7 @@ void cmg_option_print(const struct cmg_option *o, const void *conf, FILE *out)
         fputs(text_of(o, conf) ? text_of(o, conf) : "", out);
         return;
     case CMG_OPT_LIST:
+    case CMG_OPT_FILES:
         for (char *const *item = list_of(o, conf); *item; item++)
             fprintf(out, "%s%s", item == list_of(o, conf) ? "" : ", ", *item);
         return;

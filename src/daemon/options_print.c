@@ -29,15 +29,13 @@ static void comment(const char *text, FILE *out)
 
 static const char *type_name(const struct cmg_option *o)
 {
-    static const char *const names[] = { [CMG_OPT_TEXT] = "Text",
-                                         [CMG_OPT_LIST] = "List",
-                                         [CMG_OPT_NUMBER] = "Number",
-                                         [CMG_OPT_BYTES] = "Size",
-                                         [CMG_OPT_MILLIS] = "Time",
-                                         [CMG_OPT_CHOICE] = "One of",
-                                         [CMG_OPT_BOOL] = "One of",
-                                         [CMG_OPT_FILE] = "File",
-                                         [CMG_OPT_SECRET] = "File that only the service may read" };
+    static const char *const names[] = {
+        [CMG_OPT_TEXT] = "Text",           [CMG_OPT_LIST] = "List",
+        [CMG_OPT_NUMBER] = "Number",       [CMG_OPT_BYTES] = "Size",
+        [CMG_OPT_MILLIS] = "Time",         [CMG_OPT_CHOICE] = "One of",
+        [CMG_OPT_BOOL] = "One of",         [CMG_OPT_FILE] = "File",
+        [CMG_OPT_FILES] = "List of files", [CMG_OPT_SECRET] = "File that only the service may read"
+    };
     return names[o->type];
 }
 

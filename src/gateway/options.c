@@ -9,7 +9,18 @@
 #include "cmg/daemon/units.h"
 #include "cmg/proto/endpoint.h"
 
-enum { POINTS_MAX = 256, ADDRESSES_MAX = 16 };
+enum {
+    POINTS_MAX = 256,
+    ADDRESSES_MAX = 16,
+    TENANTS_MAX = 64,
+    STORAGES_MAX = 16,
+    FILES_MAX = 32,
+    NAMES_MAX = 16
+};
+
+static const char *const revocation_checks[] = {
+    [REVOCATION_HARD] = "hard", [REVOCATION_SOFT] = "soft", [REVOCATION_OFF] = "off", NULL
+};
 
 /* clang-format off */
 static const struct cmg_option gateway_options[] = {
@@ -176,6 +187,172 @@ static const struct cmg_option endpoint_options[] = {
     { 0 },
 };
 
+static const struct cmg_option revocation_options[] = {
+    { "check", CMG_CHOICE(gateway_conf, revocation.check),
+      .def = "hard", .choices = revocation_checks, .reload = CMG_LIVE,
+      .doc = "What happens to a client certificate when there is no current revocation list of "
+             "one of its issuers: hard refuses it, soft admits it and logs that. What is on a list "
+             "is refused with both; off looks at no list." },
+    { "files", CMG_FILES(gateway_conf, revocation.files),
+      .def = "", .min = 0, .max = FILES_MAX, .reload = CMG_LIVE, .example = "clients-ca.crl",
+      .doc = "Revocation lists (PEM or DER). A changed file is noticed within seconds." },
+    { "fetch", CMG_BOOL(gateway_conf, revocation.fetch),
+      .def = "yes", .reload = CMG_LIVE,
+      .doc = "Also fetch lists from the http distribution points that certificates name." },
+    { "refresh", CMG_MILLIS(gateway_conf, revocation.refresh_ms),
+      .def = "1h", .min = SECOND, .max = 7 * 24 * HOUR, .reload = CMG_LIVE,
+      .doc = "How old a fetched list may become before it is fetched again; it is fetched again "
+             "before its next update in any case." },
+    { "timeout", CMG_MILLIS(gateway_conf, revocation.timeout_ms),
+      .def = "10s", .min = SECOND, .max = 2 * MINUTE, .reload = CMG_LIVE,
+      .doc = "For fetching one list. The first client of an issuer waits for it." },
+    { "max-size", CMG_BYTES(gateway_conf, revocation.max_bytes),
+      .def = "16M", .min = 4 * K, .max = 256 * M, .reload = CMG_LIVE,
+      .doc = "Longest list that is taken." },
+    { 0 },
+};
+
+static const struct cmg_option tenant_options[] = {
+    { "enabled", CMG_BOOL(gateway_tenant_conf, enabled),
+      .def = "yes", .reload = CMG_LIVE,
+      .doc = "no refuses its tokens, and says so." },
+    { "id", CMG_TEXT(gateway_tenant_conf, id),
+      .reload = CMG_LIVE, .check = cmg_check_guid,
+      .example = "4a5e0f0c-3b7e-4d0e-9a52-0c1f6d1e8b11",
+      .doc = "Tenant id." },
+    { "audiences", CMG_LIST(gateway_tenant_conf, audiences),
+      .def = "https://ConfigMgrService", .min = 1, .max = NAMES_MAX, .reload = CMG_LIVE,
+      .doc = "Whom its tokens must be for: the application id URI of the server application, and "
+             "the application's id where tokens have that." },
+    { "issuers", CMG_LIST(gateway_tenant_conf, issuers),
+      .def = "", .min = 0, .max = NAMES_MAX, .reload = CMG_LIVE,
+      .doc = "Who issues its tokens, byte for byte; unset: https://sts.windows.net/ID/ and "
+             "https://login.microsoftonline.com/ID/v2.0." },
+    { "client-app", CMG_TEXT(gateway_tenant_conf, client_app),
+      .def = "", .reload = CMG_LIVE, .check = cmg_check_guid,
+      .example = "0b7e6d8e-6c0c-4b8e-8f0e-9d4d9a1f2c33",
+      .doc = "Application id of the client application, which clients are told (AADAuthInfo)." },
+    { "resource", CMG_TEXT(gateway_tenant_conf, resource),
+      .def = "", .reload = CMG_LIVE,
+      .doc = "Application id URI that clients are told; unset: the first audience." },
+    { "discovery", CMG_TEXT(gateway_tenant_conf, discovery),
+      .def = "", .reload = CMG_LIVE, .check = cmg_check_url,
+      .doc = "URL of its OpenID configuration; unset: "
+             "https://login.microsoftonline.com/ID/v2.0/.well-known/openid-configuration." },
+    { "ca-file", CMG_FILE(gateway_tenant_conf, ca_file),
+      .def = "", .reload = CMG_LIVE,
+      .doc = "Roots for that URL and for its keys' (PEM); unset: the system's." },
+    { "refresh", CMG_MILLIS(gateway_tenant_conf, refresh_ms),
+      .def = "12h", .min = SECOND, .max = 7 * 24 * HOUR, .reload = CMG_LIVE,
+      .doc = "How often its keys are fetched. They are also fetched when a token names an unknown "
+             "one, at most once a minute." },
+    { "timeout", CMG_MILLIS(gateway_tenant_conf, timeout_ms),
+      .def = "5s", .min = SECOND, .max = MINUTE, .reload = CMG_LIVE,
+      .doc = "For fetching its keys." },
+    { 0 },
+};
+
+static const struct cmg_option site_tokens_options[] = {
+    { "hierarchy", CMG_TEXT(gateway_conf, site_tokens.hierarchy),
+      .def = "", .reload = CMG_LIVE, .check = cmg_check_guid,
+      .example = "6d6e8a34-1f2c-4f6e-9b1d-2f5f0c8a7e10",
+      .doc = "GUID of the hierarchy whose tokens are accepted; unset: no site tokens." },
+    { "certificates", CMG_FILES(gateway_conf, site_tokens.certificates),
+      .def = "", .min = 0, .max = FILES_MAX, .reload = CMG_LIVE, .example = "site-token.pem",
+      .doc = "Certificates of the keys that sign them (PEM): during a change the old one and the "
+             "new one. A changed file is noticed within seconds." },
+    { "block-list", CMG_FILE(gateway_conf, site_tokens.block_list),
+      .def = "", .reload = CMG_LIVE, .example = "blocked",
+      .doc = "GUIDs of tokens and clients that are refused, one a line; `cmgctl token block` "
+             "writes it. A change is noticed within seconds." },
+    { "bulk-paths", CMG_LIST(gateway_conf, site_tokens.bulk_paths),
+      .def = "CCM_STS, CCM_System_TokenAuth, SMS_MP, CCM_Client", .min = 0,
+      .max = CMG_ENDPOINT_PATHS_MAX, .reload = CMG_LIVE, .check = cmg_check_endpoint_path,
+      .doc = "What a bulk registration token opens behind a role id." },
+    { "leeway", CMG_MILLIS(gateway_conf, site_tokens.leeway_ms),
+      .def = "1m", .min = 0, .max = 10 * MINUTE, .reload = CMG_LIVE,
+      .doc = "How far clocks may differ, for tokens of all kinds." },
+    { 0 },
+};
+
+static const struct cmg_option content_options[] = {
+    { "issuers", CMG_LIST(gateway_conf, content.issuers),
+      .def = "", .min = 0, .max = NAMES_MAX, .reload = CMG_LIVE, .check = cmg_check_name,
+      .example = "mp1.corp.example.com",
+      .doc = "Who issues content tokens (iss); unset: content is not served." },
+    { "certificates", CMG_FILES(gateway_conf, content.certificates),
+      .def = "", .min = 0, .max = FILES_MAX, .reload = CMG_LIVE, .example = "site-token.pem",
+      .doc = "Certificates of the keys that sign them (PEM, RSA); unset: those of [site-tokens]. A "
+             "changed file is noticed within seconds." },
+    { "max-lifetime", CMG_MILLIS(gateway_conf, content.lifetime_ms),
+      .def = "24h", .min = MINUTE, .max = 7 * 24 * HOUR, .reload = CMG_LIVE,
+      .doc = "Longest time from start to end of a content token." },
+    { "max-requests", CMG_NUMBER(gateway_conf, content.max_requests),
+      .def = "256", .min = 1, .max = 10000, .reload = CMG_LIVE,
+      .doc = "Content requests that may wait for storage at one time." },
+    { 0 },
+};
+
+static const struct cmg_option storage_options[] = {
+    { "account", CMG_TEXT(gateway_storage_conf, account),
+      .reload = CMG_LIVE, .check = cmg_check_storage_account, .example = "contosocontent",
+      .doc = "Name of the account." },
+    { "container", CMG_TEXT(gateway_storage_conf, container),
+      .def = "content", .reload = CMG_LIVE, .check = cmg_check_storage_container,
+      .doc = "Container that content was published to." },
+    { "key-file", CMG_SECRET(gateway_storage_conf, key_file),
+      .def = "", .reload = CMG_LIVE, .example = "storage.key",
+      .doc = "Shared key of the account (base64). This or sas-file must be set. A changed file is "
+             "noticed within seconds." },
+    { "sas-file", CMG_SECRET(gateway_storage_conf, sas_file),
+      .def = "", .reload = CMG_LIVE,
+      .doc = "A shared access signature for the container instead, with read and list only. "
+             "Clients are given it as it is, so it serves only tokens that end after it does." },
+    { "url", CMG_TEXT(gateway_storage_conf, url),
+      .def = "", .reload = CMG_LIVE, .check = cmg_check_url,
+      .doc = "Blob service of the account; unset: https://ACCOUNT.blob.core.windows.net." },
+    { "public-url", CMG_TEXT(gateway_storage_conf, public_url),
+      .def = "", .reload = CMG_LIVE, .check = cmg_check_url,
+      .doc = "The same as clients reach it; unset: url." },
+    { "ca-file", CMG_FILE(gateway_storage_conf, ca_file),
+      .def = "", .reload = CMG_LIVE,
+      .doc = "Roots for that URL (PEM); unset: the system's." },
+    { "timeout", CMG_MILLIS(gateway_storage_conf, timeout_ms),
+      .def = "10s", .min = SECOND, .max = 2 * MINUTE, .reload = CMG_LIVE,
+      .doc = "For the account to answer." },
+    { 0 },
+};
+
+static const struct cmg_option throttle_options[] = {
+    { "requests-per-address", CMG_NUMBER(gateway_conf, throttle.per_address),
+      .def = "2000", .min = 0, .max = 1000000, .reload = CMG_LIVE,
+      .doc = "Requests a second from one address, with a burst of twice that; 0 is any number. Many "
+             "clients may share an address." },
+    { "requests-per-identity", CMG_NUMBER(gateway_conf, throttle.per_identity),
+      .def = "200", .min = 0, .max = 1000000, .reload = CMG_LIVE,
+      .doc = "Requests a second of one client, with a burst of twice that; 0 is any number." },
+    { "failures-per-address", CMG_NUMBER(gateway_conf, throttle.failures_per_address),
+      .def = "300", .min = 0, .max = 1000000, .reload = CMG_LIVE,
+      .doc = "Requests a minute from one address whose client did not prove who it is; what comes "
+             "beyond is refused unseen. 0 is any number." },
+    { "failures-per-credential", CMG_NUMBER(gateway_conf, throttle.failures_per_credential),
+      .def = "20", .min = 0, .max = 1000000, .reload = CMG_LIVE,
+      .doc = "The same for one token or certificate, whatever address it comes from." },
+    { "handshakes", CMG_NUMBER(gateway_conf, throttle.handshakes),
+      .def = "1000", .min = 1, .max = 1000000, .reload = CMG_LIVE,
+      .doc = "TLS handshakes of clients that may be under way at one time; further connections "
+             "wait until one has ended." },
+    { 0 },
+};
+
+static const struct cmg_option outbound_options[] = {
+    { "proxy", CMG_TEXT(gateway_conf, outbound.proxy),
+      .def = "", .reload = CMG_LIVE, .check = cmg_check_proxy_url,
+      .example = "http://proxy.example.com:3128",
+      .doc = "Proxy for fetching keys and revocation lists and for storage; unset: none." },
+    { 0 },
+};
+
 static const struct cmg_section sections[] = {
     { "gateway", .options = gateway_options,
       .doc = "This gateway instance." },
@@ -185,6 +362,30 @@ static const struct cmg_section sections[] = {
       .doc = "Configuration Manager clients on the internet." },
     { "channel", .options = channel_options,
       .doc = "The channels that connection points open to this gateway." },
+    { "revocation", .options = revocation_options,
+      .doc = "Revocation of client certificates." },
+    { "tenant", .named = true, .example = "contoso", .min = 0, .max = TENANTS_MAX,
+      .array = offsetof(struct gateway_conf, tenants),
+      .count = offsetof(struct gateway_conf, ntenants),
+      .size = sizeof(struct gateway_tenant_conf),
+      .label = offsetof(struct gateway_tenant_conf, label),
+      .options = tenant_options,
+      .doc = "A Microsoft Entra tenant whose devices and users are clients." },
+    { "site-tokens", .options = site_tokens_options,
+      .doc = "Tokens that the site issues to its clients." },
+    { "content", .options = content_options,
+      .doc = "Content that clients download from blob storage." },
+    { "storage", .named = true, .example = "main", .min = 0, .max = STORAGES_MAX,
+      .array = offsetof(struct gateway_conf, storages),
+      .count = offsetof(struct gateway_conf, nstorages),
+      .size = sizeof(struct gateway_storage_conf),
+      .label = offsetof(struct gateway_storage_conf, label),
+      .options = storage_options,
+      .doc = "An account of Azure Blob storage that holds content." },
+    { "throttle", .options = throttle_options,
+      .doc = "How much clients may ask for." },
+    { "outbound", .options = outbound_options,
+      .doc = "Connections that the gateway itself opens." },
     { "connection-point", .named = true, .example = "cp1", .min = 0, .max = POINTS_MAX,
       .array = offsetof(struct gateway_conf, points),
       .count = offsetof(struct gateway_conf, npoints),
@@ -259,6 +460,43 @@ static enum cmg_rc check_endpoint(const struct gateway_conf *c, size_t i, struct
     return CMG_OK;
 }
 
+static enum cmg_rc check_tenant(const struct gateway_conf *c, size_t i, struct cmg_err *err)
+{
+    const struct gateway_tenant_conf *t = &c->tenants[i];
+    for (size_t k = 0; k < i; k++)
+        if (cmg_str_ieq(cmg_str(c->tenants[k].id), cmg_str(t->id)))
+            return cmg_fail(err, CMG_ECONF, "[tenant %s] id = %s: [tenant %s] has it already",
+                            t->label, t->id, c->tenants[k].label);
+    return CMG_OK;
+}
+
+static enum cmg_rc check_site_tokens(const struct gateway_conf *c, struct cmg_err *err)
+{
+    if (c->site_tokens.hierarchy && !*c->site_tokens.certificates)
+        return cmg_fail(err, CMG_ECONF, "[site-tokens] certificates: must be set, as hierarchy is");
+    return CMG_OK;
+}
+
+static enum cmg_rc check_content(const struct gateway_conf *c, struct cmg_err *err)
+{
+    if (!*c->content.issuers)
+        return CMG_OK;
+    if (!*c->content.certificates && !*c->site_tokens.certificates)
+        return cmg_fail(err, CMG_ECONF, "[content] certificates: must be set, as issuers is");
+    if (!c->nstorages)
+        return cmg_fail(err, CMG_ECONF, "[content] issuers: there is no section [storage LABEL]");
+    return CMG_OK;
+}
+
+static enum cmg_rc check_storage(const struct gateway_storage_conf *s, struct cmg_err *err)
+{
+    if (!s->key_file == !s->sas_file)
+        return cmg_fail(err, CMG_ECONF, "[storage %s] key-file: %s", s->label,
+                        s->key_file ? "not together with sas-file"
+                                    : "this or sas-file must be set");
+    return CMG_OK;
+}
+
 static enum cmg_rc check(const void *conf, struct cmg_err *err)
 {
     const struct gateway_conf *c = conf;
@@ -266,6 +504,14 @@ static enum cmg_rc check(const void *conf, struct cmg_err *err)
         return cmg_fail(err, CMG_ECONF, "[gateway] instance = %d: there are only %d instances",
                         (int)c->gateway.instance, (int)c->gateway.instances);
     enum cmg_rc rc = check_ports(c, err);
+    if (rc == CMG_OK)
+        rc = check_site_tokens(c, err);
+    if (rc == CMG_OK)
+        rc = check_content(c, err);
+    for (size_t i = 0; rc == CMG_OK && i < c->ntenants; i++)
+        rc = check_tenant(c, i, err);
+    for (size_t i = 0; rc == CMG_OK && i < c->nstorages; i++)
+        rc = check_storage(&c->storages[i], err);
     for (size_t i = 0; rc == CMG_OK && i < c->npoints; i++)
         rc = check_point(c, i, err);
     for (size_t i = 0; rc == CMG_OK && i < c->nendpoints; i++)

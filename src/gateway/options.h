@@ -22,6 +22,30 @@ struct gateway_endpoint_conf { /* [endpoint LABEL]: published by peers that send
     int64_t max_request_bytes;
 };
 
+enum gateway_revocation { REVOCATION_HARD, REVOCATION_SOFT, REVOCATION_OFF };
+
+struct gateway_tenant_conf { /* [tenant LABEL]: a Microsoft Entra tenant */
+    char *label;
+    bool enabled;
+    char *id;       /* GUID */
+    char **issuers; /* empty: the two that Microsoft gives a tenant */
+    char **audiences;
+    char *client_app, *resource; /* for AADAuthInfo */
+    char *discovery; /* URL of its OpenID configuration; NULL: Microsoft's for this id */
+    char *ca_file;   /* NULL: the system's roots */
+    int64_t refresh_ms, timeout_ms;
+};
+
+struct gateway_storage_conf { /* [storage LABEL]: an account of Azure Blob storage */
+    char *label;
+    char *account, *container;
+    char *url;        /* of its blob service; NULL: https://ACCOUNT.blob.core.windows.net */
+    char *public_url; /* what clients are told; NULL: url */
+    char *key_file, *sas_file; /* one of them */
+    char *ca_file;             /* NULL: the system's roots */
+    int64_t timeout_ms;
+};
+
 struct gateway_conf {
     struct {                         /* [gateway] */
         char *name;                  /* service name */
@@ -46,6 +70,36 @@ struct gateway_conf {
         int64_t max_requests, stream_window, memory;
         int64_t max, rate_per_address; /* connections on the channel ports */
     } channel;
+    struct {       /* [revocation]: of client certificates */
+        int check; /* enum gateway_revocation */
+        char **files;
+        bool fetch;
+        int64_t refresh_ms, timeout_ms, max_bytes;
+    } revocation;
+    struct {                 /* [site-tokens] */
+        char *hierarchy;     /* GUID; NULL: none are accepted */
+        char **certificates; /* of the keys that sign them */
+        char *block_list;
+        char **bulk_paths;
+        int64_t leeway_ms; /* between the clocks, for all tokens */
+    } site_tokens;
+    struct {                 /* [content] */
+        char **issuers;      /* of content tokens; empty: content is not served */
+        char **certificates; /* empty: those of [site-tokens] */
+        int64_t lifetime_ms, max_requests;
+    } content;
+    struct {                                                   /* [throttle]; 0: no limit */
+        int64_t per_address, per_identity;                     /* requests a second          */
+        int64_t failures_per_address, failures_per_credential; /* a minute                */
+        int64_t handshakes;                                    /* at one time, all addresses */
+    } throttle;
+    struct { /* [outbound]: keys, revocation lists, storage */
+        char *proxy;
+    } outbound;
+    struct gateway_tenant_conf *tenants;
+    size_t ntenants;
+    struct gateway_storage_conf *storages;
+    size_t nstorages;
     struct gateway_point_conf *points;
     size_t npoints;
     struct gateway_endpoint_conf *endpoints;

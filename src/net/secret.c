@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "cmg/net/tls.h"
-#include "file.h"
+#include "cmg/net/file.h"
 
 enum cmg_rc cmg_secret_check(const char *path, struct cmg_err *err)
 {

@@ -15,7 +15,7 @@
 #include <openssl/x509v3.h>
 
 #include "cmg/base/alloc.h"
-#include "file.h"
+#include "cmg/net/file.h"
 #include "trust.h"
 #include "verdict.h"
 

@@ -7,7 +7,7 @@
 #include <openssl/pem.h>
 
 #include "cmg/base/alloc.h"
-#include "file.h"
+#include "cmg/net/file.h"
 
 enum { MAX_FILE = 4 * 1024 * 1024 }; /* the system's bundle has 200 KiB */
 

@@ -144,7 +144,7 @@ static const struct cmg_option endpoint_options[] = {
       .reload = CMG_LIVE, .check = cmg_check_endpoint_id, .example = "72057594037927941",
       .doc = "Its role id: the part of a client's URL that tells endpoints apart." },
     { "url", CMG_TEXT(point_endpoint_conf, url),
-      .reload = CMG_LIVE, .check = cmg_check_endpoint_url, .example = "https://mp1.corp.example.com",
+      .reload = CMG_LIVE, .check = cmg_check_url, .example = "https://mp1.corp.example.com",
       .doc = "Where it is: http:// or https://, host, and port and path prefix where needed." },
     { "paths", CMG_LIST(point_endpoint_conf, paths),
       .def = "", .min = 0, .max = CMG_ENDPOINT_PATHS_MAX, .reload = CMG_LIVE,

@@ -7,10 +7,11 @@ NEVER = ["strcpy", "strcat", "sprintf", "vsprintf", "strtok", "atoi", "atol", "a
 OURS = {  # what: where alone it may stand
     r"(?:getenv|secure_getenv|time|malloc|calloc|realloc)\s*\(": ["base/"],
     r"(?:event|evtimer|evsignal|bufferevent|evbuffer)_\w+\s*\(": ["net/"],
-    r"(?:SSL|SSL_CTX|X509|EVP|BIO|PEM|ERR)_\w+\s*\(": ["net/"],
+    r"(?:SSL|SSL_CTX|X509|EVP|BIO|PEM|ERR)_\w+\s*\(": ["net/", "auth/", "ctl/pki"],
     r"curl_\w+\s*\(": ["net/", "http/fetch"],
     r"nghttp2_\w+\s*\(": ["http/"],
     r"sd_(?:notify|watchdog|listen|journal|booted)\w*\s*\(": ["daemon/"],
+    r"XML_\w+\s*\(": ["storage/"],
     r"ini_parse\w*\s*\(": ["daemon/"],
 }
 RULES = [(re.compile(rf"(?<![\w.>]){name}\s*\("), []) for name in NEVER]

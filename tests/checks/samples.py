@@ -19,7 +19,7 @@ def run(program, *args, **more):
 
 def files_of(text):
     """Every value of a key that names a file."""
-    return re.findall(r"^#?(?:certificate|key|ca-file|password-file) = (\S+)$", text, re.M)
+    return re.findall(r"^#?(?:certificates?|key|ca-file|password-file|files|block-list|key-file|sas-file) = (\S+)$", text, re.M)
 
 
 def load(program, folder, text):

@@ -13,7 +13,10 @@ CMG_MUST_CHECK enum cmg_rc cmg_check_site(const char *value, struct cmg_err *err
 /* http[s]://host:port, and nothing else. */
 CMG_MUST_CHECK enum cmg_rc cmg_check_proxy_url(const char *value, struct cmg_err *err);
 /* http[s]://host[:port][/prefix] */
-CMG_MUST_CHECK enum cmg_rc cmg_check_endpoint_url(const char *value, struct cmg_err *err);
+CMG_MUST_CHECK enum cmg_rc cmg_check_url(const char *value, struct cmg_err *err);
+CMG_MUST_CHECK enum cmg_rc cmg_check_guid(const char *value, struct cmg_err *err);
+CMG_MUST_CHECK enum cmg_rc cmg_check_storage_account(const char *value, struct cmg_err *err);
+CMG_MUST_CHECK enum cmg_rc cmg_check_storage_container(const char *value, struct cmg_err *err);
 
 CMG_MUST_CHECK enum cmg_rc cmg_check_endpoint_id(const char *value, struct cmg_err *err);
 CMG_MUST_CHECK enum cmg_rc cmg_check_endpoint_path(const char *value, struct cmg_err *err);

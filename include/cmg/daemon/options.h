@@ -27,6 +27,7 @@ enum cmg_opt_type {
     CMG_OPT_CHOICE, /* int, the index into choices                                   */
     CMG_OPT_BOOL,   /* bool; yes or no                                               */
     CMG_OPT_FILE,   /* char *; must be readable now                                  */
+    CMG_OPT_FILES,  /* char **, as LIST: file names, each as FILE                    */
     CMG_OPT_SECRET  /* char *, a file name; must be readable and not by others       */
 };
 enum cmg_opt_reload { CMG_RESTART, CMG_LIVE }; /* unsaid means restart */
@@ -37,7 +38,7 @@ struct cmg_option {
     size_t offset;              /* of the field                                          */
     const char *def;            /* as an operator would type it; "": unset is fine (NULL,
                                  * or an empty list); NULL: must be set                   */
-    int64_t min, max;           /* inclusive; NUMBER, BYTES, MILLIS; LIST: how many items  */
+    int64_t min, max;           /* inclusive; NUMBER, BYTES, MILLIS; LIST, FILES: how many */
     const char *const *choices; /* CHOICE, NULL-ended                                    */
     enum cmg_opt_reload reload;
     const char *doc; /* one or two sentences, for the sample file and the manual */
@@ -81,9 +82,10 @@ struct cmg_config {
 #define CMG_CHOICE(conf, field) CMG_OPT_CHOICE, CMG_FIELD(conf, field, int)
 #define CMG_BOOL(conf, field) CMG_OPT_BOOL, CMG_FIELD(conf, field, bool)
 #define CMG_FILE(conf, field) CMG_OPT_FILE, CMG_FIELD(conf, field, char *)
+#define CMG_FILES(conf, field) CMG_OPT_FILES, CMG_FIELD(conf, field, char **)
 #define CMG_SECRET(conf, field) CMG_OPT_SECRET, CMG_FIELD(conf, field, char *)
 
-/* Reads `path` into a new conf struct of config->size bytes. Relative file names in FILE and
+/* Reads `path` into a new conf struct of config->size bytes. Relative file names in FILE, FILES and
  * SECRET options are taken from the directory of `path`. NULL on refusal: err->text names
  * file, line, key and what is allowed (unknown section or key: the nearest known one). */
 void *cmg_config_load(const struct cmg_config *config, const char *path, struct cmg_err *err);

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* Revocation lists of the CAs of client certificates: from files, and from the distribution
+ * points that certificates name, fetched in the background, kept until nextUpdate (or `refresh`,
+ * whichever is first) and renewed before that. */
+#ifndef CMG_GATEWAY_REVOCATION_H
+#define CMG_GATEWAY_REVOCATION_H
+
+#include "cmg/http/fetch.h"
+#include "cmg/net/tls.h"
+#include "gateway/options.h"
+
+struct revocation;
+
+/* `on_lists(arg, changed)` after a fetch has ended, well or not: whoever was told CMG_MORE asks
+ * again. `changed`: there is a newer list, so that what was judged before is to be judged again. */
+struct revocation *revocation_new(struct cmg_loop *l, struct cmg_fetcher *f,
+                                  void (*on_lists)(void *arg, bool changed), void *arg);
+void revocation_free(struct revocation *r);
+
+/* The files and modes of a configuration, for certificates of `trust` (a reference is taken).
+ * CMG_ECONF: a file cannot be read or holds no list of a CA in `trust`; nothing has changed. */
+CMG_MUST_CHECK enum cmg_rc revocation_use(struct revocation *r, const struct gateway_conf *conf,
+                                          struct cmg_trust *trust, struct cmg_err *err);
+/* Reads a file again, if it is one of ours. True: something changed. A failure is logged and
+ * changes nothing. */
+bool revocation_refresh(struct revocation *r, const char *path);
+
+/* cmg_tls_peer_judge for a client's certificate, and revocation as configured. CMG_OK: *id says
+ * who. CMG_MORE: a list is on its way, ask again after on_lists. CMG_EDENIED: err says which check
+ * failed
+ * ("revoked on 2026-01-31 (keyCompromise)", "no revocation list of issuer ...: ..."). */
+CMG_MUST_CHECK enum cmg_rc revocation_judge(struct revocation *r, struct ssl_st *ssl,
+                                            struct cmg_tls_identity *id, struct cmg_err *err);
+
+#endif

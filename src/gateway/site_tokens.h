@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* What the gateway needs to judge tokens and content tokens of the site: certificates of the keys
+ * that sign them, and the block list. Files are watched: what changes is in force without a
+ * reload; a file that cannot be read leaves what was there. */
+#ifndef CMG_GATEWAY_SITE_TOKENS_H
+#define CMG_GATEWAY_SITE_TOKENS_H
+
+#include "cmg/auth/blocklist.h"
+#include "cmg/auth/content_token.h"
+#include "cmg/auth/site_token.h"
+#include "gateway/options.h"
+
+struct cmg_loop;
+struct site_tokens;
+
+/* Everything that a configuration names, read. CMG_ECONF with err: nothing has changed. */
+struct site_tokens *site_tokens_new(const struct gateway_conf *conf, struct cmg_err *err);
+void site_tokens_free(struct site_tokens *s); /* NULL is ignored */
+
+/* Reads again what `path` holds, if it is one of ours. True: something changed. A failure is
+ * logged (site_tokens.refused) and changes nothing. */
+bool site_tokens_refresh(struct site_tokens *s, const char *path);
+
+/* CMG_OK or CMG_EDENIED; a blocked token or client is refused by name. */
+CMG_MUST_CHECK enum cmg_rc site_tokens_identify(struct site_tokens *s, const struct cmg_jwt *token,
+                                                int64_t now, struct cmg_identity *out,
+                                                struct cmg_err *err);
+/* True when tokens of that issuer are the site's. */
+bool site_tokens_issues(const struct site_tokens *s, struct cmg_str issuer);
+/* Whether a bulk token opens this path behind the role id. */
+bool site_tokens_bulk_path(const struct site_tokens *s, struct cmg_str rest);
+
+/* The content token in a query. A blocked client is refused, too. */
+CMG_MUST_CHECK enum cmg_rc site_tokens_content(struct site_tokens *s, struct cmg_str query,
+                                               int64_t now, struct cmg_content_token *token,
+                                               struct cmg_identity *out, struct cmg_err *err);
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* Microsoft Entra tenants whose tokens are accepted, and the keys that sign them: OpenID
+ * discovery, then the JWK set, fetched in the background, kept until newer ones are there.
+ *
+ * Keys are fetched when a tenant is first configured, every `refresh`, and when a token names a
+ * key that is not there: at most once a minute then. What fails leaves the old keys in force and
+ * is tried again, after 5 s at first, up to every 5 minutes. */
+#ifndef CMG_GATEWAY_TENANTS_H
+#define CMG_GATEWAY_TENANTS_H
+
+#include "cmg/auth/identity.h"
+#include "cmg/auth/jwt.h"
+#include "cmg/http/fetch.h"
+#include "gateway/options.h"
+
+struct tenants;
+
+/* `on_keys` after a fetch that was waited for has ended, well or not: ask again. */
+struct tenants *tenants_new(struct cmg_loop *l, struct cmg_fetcher *f, void (*on_keys)(void *arg),
+                            void *arg);
+void tenants_free(struct tenants *t);
+
+/* These tenants from now on. Keys of those that stay (same id and discovery) are kept. */
+void tenants_use(struct tenants *t, const struct gateway_conf *conf);
+
+/* The tenant that has `issuer` among its issuers. NULL: none. */
+struct tenant *tenants_by_issuer(struct tenants *t, struct cmg_str issuer);
+
+/* Verifies a token of that tenant. CMG_OK: *out says who. CMG_MORE: keys are on their way, ask
+ * again after on_keys. CMG_EDENIED: err says why (tenant switched off, audience, expired, unknown
+ * key, no keys could be fetched: with the reason of the last failure ...). */
+CMG_MUST_CHECK enum cmg_rc tenant_identify(struct tenant *t, const struct cmg_jwt *token,
+                                           int64_t now, struct cmg_identity *out,
+                                           struct cmg_err *err);
+
+/* For AADAuthInfo: the enabled tenant of that id, or NULL. */
+const struct gateway_tenant_conf *tenants_find(const struct tenants *t, struct cmg_str id);
+
+#endif
