@@ -116,7 +116,8 @@ struct endpoints *endpoints_new(struct point *p, const struct point_conf *conf, 
         const struct point_endpoint_conf *c = &conf->endpoints[i];
         if (parse_url(c->url, &place, err) != CMG_OK ||
             cmg_endpoint_set_add_words(&e->published, c->id, (enum cmg_role)c->role, c->paths,
-                                       c->client_auth, c->max_request_bytes, err) != CMG_OK) {
+                                       c->client_auth, c->max_request_bytes, false,
+                                       err) != CMG_OK) {
             endpoints_retire(e);
             return NULL;
         }
