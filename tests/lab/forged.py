@@ -116,8 +116,6 @@ def _key_names(m: Model) -> Iterator[Forgery]:
     yield "kid a URL", named("https://localhost:1/keys")
     yield "kid a query", named("x' UNION SELECT 'key' --")
     yield "kid long", named("k" * 5000)
-    yield "x5t of another certificate", m.token(x5t=b64url(b"\x01" * 20))
-    yield "x5t#S256 of another certificate", m.token(**{"x5t#S256": b64url(b"\x01" * 32)})
 
 
 def _signatures(m: Model) -> Iterator[Forgery]:
@@ -270,6 +268,8 @@ def entra_forgeries(m: Model, other_tenant: str, other_issuer: str) -> Iterator[
 def site_forgeries(m: Model, other_hierarchy: str, blocked: str) -> Iterator[Forgery]:
     """Signed by the site's own key, and still refused. `m` is a client token."""
     now = int(time.time())
+    yield "x5t of another certificate", m.token(x5t=b64url(b"\x01" * 20))
+    yield "x5t#S256 of another certificate", m.token(**{"x5t#S256": b64url(b"\x01" * 32)})
     yield "of another hierarchy", m.with_claims(
         TenantId=other_hierarchy, iss=f"urn:sccm:oauth2:{other_hierarchy}")
     yield "TenantId of another hierarchy", m.with_claims(TenantId=other_hierarchy)
