@@ -3,18 +3,19 @@ both versions of HTTP. One table says what must come of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
 
 from lab import shapes
 from lab.auth import Auth
+from lab.azurite import Azurite
 from lab.client import Response
 from lab.http1 import Headers
 from lab.oidc import device, user
 from lab.site import MP, MUTUAL, SERVER, Lab, on
-from lab.tokens import bearer, guid
+from lab.tokens import CONTENT_PATH, bearer, guid
 
 CERTIFICATE, TOKEN = "CMGService_Client_Certificate_Required", "CMGService_Invalid_Token"
 NOT_PERMITTED, UNKNOWN = "CMGService_Token_Not_Permitted", "CMGService_Tenant_Unknown"
@@ -23,6 +24,7 @@ NOT_PUBLISHED = "CMGService_Not_Published"
 OK, NO_CERTIFICATE, NO_TOKEN = (200, "OK"), (403, CERTIFICATE), (401, TOKEN)
 FORBIDDEN, NOT_THERE, NO_TENANT = (403, NOT_PERMITTED), (404, NOT_PUBLISHED), (404, UNKNOWN)
 
+CONTENT = "PS100042.3"
 Outcome = tuple[int, str]
 
 
@@ -48,12 +50,13 @@ def targets(auth: Auth) -> dict[str, str]:
         "server metadata": f"{SERVER}/ServiceMetadata?x",
         "info": f"{SERVER}/AADAuthInfo?TenantID={auth.contoso.id}",
         "info unknown": f"{SERVER}/AADAuthInfo?TenantID={guid()}",
+        "content": f"{CONTENT_PATH}?",
         "outside": "/SMS_MP/.sms_aut?MPLIST",
     }
 
 
-def expected(mutual: bool, server: bool | None) -> dict[str, Outcome]:
-    """`mutual` and `server`: whether the credential opens that tree; None is a bulk token."""
+def expected(mutual: bool, server: bool | None, content: bool = False) -> dict[str, Outcome]:
+    """Whether the credential opens that tree, and the content; `server` None is a bulk token."""
     refused = NO_TOKEN if server is False else None
     return {
         "mutual": OK if mutual else NO_CERTIFICATE,
@@ -69,6 +72,7 @@ def expected(mutual: bool, server: bool | None) -> dict[str, Outcome]:
         "server metadata": refused or OK,
         "info": OK,
         "info unknown": NO_TENANT,
+        "content": OK if content else NO_TOKEN,
         "outside": NOT_THERE,
     }
 
@@ -85,8 +89,8 @@ CREDENTIALS: dict[str, tuple[Callable[[Auth], Credential], dict[str, Outcome]]] 
     "sts token": (lambda auth: Credential(None, bearer(auth.site.token("Device"))),
                   expected(False, True)),
     "bulk token": (lambda auth: Credential(None, bearer(auth.site.bulk())), expected(False, None)),
-    "content token": (lambda auth: Credential(None, [], "&" + auth.site.content()),
-                      expected(False, False)),
+    "content token": (lambda auth: Credential(None, [], auth.site.content(CONTENT)),
+                      expected(False, False, content=True)),
     "bad token": (lambda auth: Credential(None, bearer(auth.site.client(exp=1))),
                   expected(False, False)),
     "certificate, bulk token": (lambda auth: Credential("client", bearer(auth.site.bulk())),
@@ -102,17 +106,35 @@ def outcome(answer: Response) -> Outcome:
     return answer.status, phrase
 
 
+@pytest.fixture(scope="module")
+def lab(labs, auth: Auth, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """With everything that it takes for each column to be 200 for somebody."""
+    storage = Azurite(tmp_path_factory.mktemp("azurite"))
+    try:
+        storage.start()
+        storage.make("content")
+        storage.put("content", f"{CONTENT.lower()}/a.bin", b"abc")
+        yield labs(with_gates=False, gateway=auth.settings({
+            "content": {"issuers": auth.site.content_issuer},
+            "storage main": {"account": storage.account, "url": storage.url,
+                             "key-file": storage.key_file}}))
+    finally:
+        storage.stop()
+
+
 @pytest.mark.parametrize("front", ["http1", "http2"])
 @pytest.mark.parametrize("name", CREDENTIALS)
-def test_matrix(auth_lab: Lab, auth: Auth, name: str, front: str) -> None:
+def test_matrix(lab: Lab, auth: Auth, name: str, front: str) -> None:
     make, wanted = CREDENTIALS[name]
     credential = make(auth)
     got = {}
     for what, target in targets(auth).items():
         method = "CCM_POST" if "/CCM_System/" in target else "GET"
-        with getattr(auth_lab, front)(identity=credential.identity) as http:
+        with getattr(lab, front)(identity=credential.identity) as http:
             body = shapes.registration().encode() if method == "CCM_POST" else None
-            answer = http.request(method, target + credential.query, credential.headers, body)
+            between = "" if target.endswith("?") or not credential.query else "&"
+            answer = http.request(method, target + between + credential.query,
+                                  credential.headers, body)
             got[what] = outcome(answer)
             if answer.status != 200:
                 assert answer.json()["title"] == got[what][1], answer
