@@ -13,9 +13,18 @@
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 
+#include "cmg/auth/jwt.h"
 #include "cmg/base/alloc.h"
 #include "cmg/proto/base64.h"
 #include "jose_keys.h"
+
+/* Members of most headers and claims, to be read by jose_json. */
+#define ISSUER "https://issuer.example/"
+#define AUDIENCE "urn:test"
+#define RS_HEAD "'alg':'RS256','kid':'rsa-1'"
+#define ES_HEAD "'alg':'ES256','kid':'ec-1'"
+#define WHO "'iss':'" ISSUER "','aud':'" AUDIENCE "'"
+#define TIMES "'nbf':1779999000,'exp':1780003600"
 
 /* The set that most tests verify with. */
 /* clang-format off */
@@ -26,6 +35,8 @@
     JOSE_JWK(JOSE_JWK_EC1, "\"kid\":\"ec-1\"") "," \
     JOSE_JWK(JOSE_JWK_EC2, "\"kid\":\"ec-2\"") "]}"
 /* clang-format on */
+
+enum { JOSE_ROOM = 20 * 1024, NOW = 1780000000 };
 
 enum jose_key { RSA1, RSA2, EC1, EC2, JOSE_KEYS };
 
@@ -41,6 +52,14 @@ static EVP_PKEY *jose_pkey(enum jose_key which)
         abort();
     return pkey;
 }
+
+static const char *const jose_issuers[] = { "urn:other-issuer", ISSUER, NULL };
+static const char *const jose_audiences[] = { "urn:other", AUDIENCE, NULL };
+#define JOSE_RULE                                                       \
+    {                                                                   \
+        .algs = CMG_ALG_RS256 | CMG_ALG_ES256, .issuers = jose_issuers, \
+        .audiences = jose_audiences, .leeway_s = 60                     \
+    }
 
 /* JSON is easier to read with ' for "; and @ is a NUL. */
 static struct cmg_str jose_json(const char *text, char out[4096])
@@ -90,12 +109,12 @@ static size_t jose_sign(enum jose_key which, const char *text, unsigned char out
     return 64;
 }
 
-/* A whole token that the caller frees; zeroed to 16 KiB, so that there is room to add to it. */
+/* A whole token that the caller frees; zeroed to JOSE_ROOM, so that there is room to add to it. */
 static char *jose_token(enum jose_key which, const char *header, const char *claims)
 {
     char json[4096];
     unsigned char signature[1024];
-    char *token = cmg_alloc(16 * 1024);
+    char *token = cmg_alloc(JOSE_ROOM);
     jose_append(token, jose_json(header, json));
     token[strlen(token)] = '.';
     jose_append(token, jose_json(claims, json));
@@ -103,6 +122,28 @@ static char *jose_token(enum jose_key which, const char *header, const char *cla
     token[strlen(token)] = '.';
     jose_append(token, (struct cmg_str){ (const char *)signature, n });
     return token;
+}
+
+static struct cmg_keyset *jose_set(const char *jwks)
+{
+    struct cmg_keyset *s = cmg_keyset_new();
+    if (cmg_keyset_add_jwks(s, cmg_str(jwks), NULL, NULL) != CMG_OK)
+        abort();
+    return s;
+}
+
+/* Read and verified, from a block of its exact size. */
+static enum cmg_rc jose_judge(const struct cmg_keyset *keys, const struct cmg_jwt_rule *r,
+                              const char *token, int64_t now, struct cmg_err *err)
+{
+    size_t n = strlen(token);
+    char *exact = cmg_alloc(n ? n : 1);
+    memcpy(exact, token, n);
+    struct cmg_jwt *t = cmg_jwt_read((struct cmg_str){ exact, n }, err);
+    free(exact);
+    enum cmg_rc rc = t ? cmg_jwt_verify(t, r, keys, now, err) : CMG_EDENIED;
+    cmg_jwt_free(t);
+    return rc;
 }
 
 #endif
