@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "cmg/auth/jwt.h"
-#include "jose_make.h"
+#include "jose_judge.h"
 
 static const struct cmg_jwt_rule rule = JOSE_RULE;
 
@@ -263,7 +263,6 @@ static void header_that_is_utf16(char *t)
 
 #define RS "{" RS_HEAD "}"
 #define ES "{" ES_HEAD "}"
-#define FINE "{" WHO "," TIMES "}"
 #define ISS(value) "{'iss':" value ",'aud':'" AUDIENCE "'," TIMES "}"
 #define AUD(value) "{'iss':'" ISSUER "','aud':" value "," TIMES "}"
 #define EXP(value) "{" WHO ",'exp':" value "}"
