@@ -11,6 +11,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#include "cmg/proto/base64.h"
 #include "tls_peer.h"
 #include "trust.h"
 #include "verdict.h"
@@ -150,4 +151,24 @@ enum cmg_rc cmg_tls_peer_judge(struct ssl_st *ssl, struct cmg_trust *trust,
                                struct cmg_err *err)
 {
     return cmg_tls_judge(cmg_tls_peer_certificate(ssl), trust, usage, id, err);
+}
+
+size_t cmg_tls_peer_certificate_field(struct ssl_st *ssl, char *out, size_t size)
+{
+    const X509 *leaf = SSL_get0_peer_certificate(ssl);
+    unsigned char *der = NULL;
+    int n = leaf ? i2d_X509(leaf, &der) : 0;
+    size_t text = n > 0 ? cmg_base64_size(CMG_BASE64, (size_t)n) + 2 : 0;
+
+    if (size)
+        out[0] = '\0';
+    if (text >= size)
+        text = 0;
+    if (text) {
+        out[0] = ':';
+        cmg_base64_put(CMG_BASE64, (struct cmg_str){ (const char *)der, (size_t)n }, out + 1);
+        memcpy(out + text - 1, ":", 2);
+    }
+    OPENSSL_free(der);
+    return text;
 }

@@ -78,6 +78,11 @@ CMG_MUST_CHECK enum cmg_rc cmg_tls_judge(struct x509_st *leaf, struct cmg_trust 
                                          enum cmg_tls_usage usage, struct cmg_tls_identity *id,
                                          struct cmg_err *err);
 
+/* The peer's certificate as a field has it (RFC 9440): ":", base64 of its DER, ":", and a NUL.
+ * Returns its length; 0, and "" if there is room for that: none, or longer than `size` allows. */
+enum { CMG_TLS_CERTIFICATE_TEXT = 8 * 1024 };
+size_t cmg_tls_peer_certificate_field(struct ssl_st *ssl, char *out, size_t size);
+
 /* The ALPN protocol agreed on, "" when none. */
 void cmg_tls_alpn(struct ssl_st *ssl, char *out, size_t size);
 
