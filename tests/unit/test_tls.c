@@ -797,7 +797,7 @@ static void a_peers_certificate_is_told_as_a_field(void **state)
     char text[CMG_TLS_CERTIFICATE_TEXT], got[CMG_TLS_CERTIFICATE_TEXT];
     unsigned char *der = NULL;
     int bytes = i2d_X509(client.x, &der);
-    size_t n = cmg_tls_peer_certificate(h.s, text, sizeof(text)), len = 0;
+    size_t n = cmg_tls_peer_certificate_field(h.s, text, sizeof(text)), len = 0;
 
     assert_int_equal(strlen(text), n);
     assert_true(n > 2 && text[0] == ':' && text[n - 1] == ':');
@@ -805,11 +805,11 @@ static void a_peers_certificate_is_told_as_a_field(void **state)
                      cmg_base64_get(CMG_BASE64, (struct cmg_str){ text + 1, n - 2 }, got, &len));
     assert_int_equal(bytes, len);
     assert_memory_equal(der, got, len);
-    assert_int_equal(n, cmg_tls_peer_certificate(h.s, got, n + 1));
+    assert_int_equal(n, cmg_tls_peer_certificate_field(h.s, got, n + 1));
     assert_string_equal(text, got);
-    assert_int_equal(0, cmg_tls_peer_certificate(h.s, got, n));
+    assert_int_equal(0, cmg_tls_peer_certificate_field(h.s, got, n));
     assert_string_equal("", got);
-    assert_int_equal(0, cmg_tls_peer_certificate(h.s, NULL, 0));
+    assert_int_equal(0, cmg_tls_peer_certificate_field(h.s, NULL, 0));
     OPENSSL_free(der);
     part(&h);
 }
@@ -821,7 +821,7 @@ static void no_certificate_is_no_field(void **state)
     char text[16] = "x";
     c.pem = c.key = NULL;
     struct shake h = shake_later(&c);
-    assert_int_equal(0, cmg_tls_peer_certificate(h.s, text, sizeof(text)));
+    assert_int_equal(0, cmg_tls_peer_certificate_field(h.s, text, sizeof(text)));
     assert_string_equal("", text);
     part(&h);
 }
