@@ -80,7 +80,8 @@ def test_site_certificate_is_changed(lab: Lab, auth: Auth) -> None:
 def test_site_certificates_cannot_be_read(lab: Lab, auth: Auth) -> None:
     """What was there serves on."""
     gateway, token = lab.gateways[1], auth.site.client()
-    with lab.http1(identity=None) as http, undisturbed(lab, auth.site.client()):
+    by_other = auth.site.token("Client", auth.site.ec)
+    with lab.http1(identity=None) as http, undisturbed(lab, by_other):
         mark = gateway.mark()
         auth.site.certificates.write_text("not PEM\n")
         gateway.wait_log(r"site_tokens\.refused", SECONDS, mark)
@@ -113,15 +114,16 @@ def test_tenant_is_switched_off_and_on(lab: Lab, auth: Auth) -> None:
             wait_status(lab, http, token, status, f"{status} for its clients")
 
 
-@pytest.mark.parametrize("claim", ["UniqueId", "ClientId"])
-def test_token_and_client_are_blocked(lab: Lab, auth: Auth, claim: str) -> None:
-    blocked = guid()
-    token = auth.site.client(**{claim: blocked})
+def test_token_and_client_are_blocked(lab: Lab, auth: Auth) -> None:
+    by_token, by_client = guid(), guid()
+    tokens = [auth.site.client(UniqueId=by_token), auth.site.client(ClientId=by_client)]
     with lab.http1(identity=None) as http, undisturbed(lab, auth.site.client()):
-        assert http.request("GET", REQUEST, bearer(token)).status == 200
-        for verb, status in (("block", 401), ("unblock", 200)):
+        for verb, before, after in (("block", 200, 401), ("unblock", 401, 200)):
+            for token in tokens:
+                assert http.request("GET", REQUEST, bearer(token)).status == before
             done = subprocess.run(
-                [lab.build / "cmgctl", "token", verb, blocked, "--list", auth.site.block_list],
-                capture_output=True, text=True)
+                [lab.build / "cmgctl", "token", verb, by_token, by_client, "--list",
+                 auth.site.block_list], capture_output=True, text=True)
             assert done.returncode == 0, done.stderr
-            wait_status(lab, http, token, status, f"{status} after token {verb}")
+            for token in tokens:
+                wait_status(lab, http, token, after, f"{after} after token {verb}")
