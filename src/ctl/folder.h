@@ -12,9 +12,9 @@
 #include "cmg/base/str.h"
 
 enum {
-    FOLDER_FILES_MAX = 100000,
+    FOLDER_FILES_MAX = 10000, /* what the gateway lists of one content */
     FOLDER_DEPTH_MAX = 64,
-    FOLDER_NAME_MAX = 768 /* bytes of a name; a blob's may have 1024 characters with its prefix */
+    FOLDER_NAME_MAX = 880 /* bytes; a blob's name may have 1024, its content's id included */
 };
 
 struct folder_file {

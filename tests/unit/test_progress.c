@@ -48,7 +48,7 @@ static void times_are_short(void **state)
         { 59, "59s" },      { 60, "1m00s" },
         { 3599, "59m59s" }, { 3600, "1h00m" },
         { 7500, "2h05m" },  { 359999, "99h59m" },
-        { 360000, "4d" },   { INT64_MAX, "106751991167300d" },
+        { 360000, "4d" },
     };
     char out[PROGRESS_BYTES];
     for (size_t i = 0; i < CMG_COUNT(cases); i++)
@@ -93,7 +93,8 @@ static void the_line_fits_its_terminal(void **state)
     line_is(80, &half,
             " 50% [=========>        ]  512 MiB of 1.0 GiB  16.0 MiB/s  32s left  ...ata.cab");
     line_is(40, &half, " 50%  512 MiB of 1.0 GiB  16.0 MiB/s");
-    line_is(20, &half, " 50%  32s left");
+    line_is(20, &half, " 50%  16.0 MiB/s");
+    line_is(15, &half, " 50%  32s left");
     line_is(5, &half, " 50%");
     line_is(4, &half, "");
     line_is(0, &half, "");
