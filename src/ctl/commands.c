@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT */
+/* Every command of cmgctl, in the order of --help. */
+#include "ctl/commands.h"
+
+const struct ctl_command *const ctl_commands[] = {
+    &ctl_token_block,
+    &ctl_token_unblock,
+    &ctl_token_list,
+    NULL,
+};

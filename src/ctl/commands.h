@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT */
+/* The commands, each from the file of its noun. */
+#ifndef CMG_CTL_COMMANDS_H
+#define CMG_CTL_COMMANDS_H
+
+#include "ctl/ctl.h"
+
+extern const struct ctl_command ctl_token_block, ctl_token_unblock, ctl_token_list;
+
+#endif
