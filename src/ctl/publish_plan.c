@@ -116,6 +116,15 @@ int64_t plan_block_size(int64_t size, int64_t block_bytes, size_t index)
     return rest < block_bytes ? rest : block_bytes;
 }
 
+enum cmg_rc plan_fits(const struct folder_file *file, int64_t block_bytes, struct cmg_err *err)
+{
+    if (plan_blocks(file->size, block_bytes) <= CMG_BLOCKS_MAX)
+        return CMG_OK;
+    int64_t mib = file->size / CMG_BLOCKS_MAX / (1024 * 1024) + 1;
+    return cmg_fail(err, CMG_ECONF, "%s: too large for that block size; give --block-size %lldM",
+                    file->name, (long long)mib);
+}
+
 static int by_id(const struct cmg_block *a, const unsigned char *id, size_t nid)
 {
     if (a->nid != nid)

@@ -55,6 +55,10 @@ void plan_block_id(size_t index, struct cmg_str bytes, unsigned char out[PLAN_BL
 size_t plan_blocks(int64_t size, int64_t block_bytes); /* how many; none for nothing */
 int64_t plan_block_size(int64_t size, int64_t block_bytes, size_t index);
 
+/* CMG_ECONF: the file would be more blocks than a blob may have; err says what to give instead. */
+CMG_MUST_CHECK enum cmg_rc plan_fits(const struct folder_file *file, int64_t block_bytes,
+                                     struct cmg_err *err);
+
 /* Sorts by id, for plan_block_there. */
 void plan_blocks_sort(struct cmg_block *blocks, size_t n);
 bool plan_block_there(const struct cmg_block *sorted, size_t n,
