@@ -49,7 +49,7 @@ struct cmg_blob_op {
         *md5; /* of the body, CMG_MD5_BYTES, so that the service checks it; or NULL */
 
     /* PUT and PUT_BLOCK_LIST: what readers of the blob are told */
-    struct cmg_str type;           /* Content-Type; empty: application/octet-stream */
+    struct cmg_str type; /* Content-Type, up to 128 bytes; empty: application/octet-stream */
     const unsigned char *blob_md5; /* of the whole blob; NULL: none is kept */
     bool only_new;                 /* 409 BlobAlreadyExists where there is one */
 };
