@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "blobs.h"
+#include "ctl/blobs.h"
 
 #include <stdlib.h>
 #include <string.h>

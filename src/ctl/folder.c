@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "folder.h"
+#include "ctl/folder.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "progress.h"
+#include "ctl/progress.h"
 
 #include <inttypes.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "publish_plan.h"
+#include "ctl/publish_plan.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "store.h"
+#include "ctl/store.h"
 
 #include <stdlib.h>
 #include <string.h>

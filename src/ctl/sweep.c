@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "sweep.h"
+#include "ctl/sweep.h"
 
 #include <stdlib.h>
 

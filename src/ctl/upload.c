@@ -8,7 +8,7 @@
  *
  * pump() does one piece of work a turn, the size of a block at most, so that answers, the bar and
  * signals are not kept waiting. */
-#include "upload.h"
+#include "ctl/upload.h"
 
 #include <errno.h>
 #include <stdlib.h>
