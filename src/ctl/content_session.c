@@ -35,6 +35,7 @@ enum ctl_exit content_session_open(struct content_session *s, const struct ctl_a
         return status;
     s->loop = cmg_loop_new();
     s->blobs = blobs_new(s->loop, &s->store, (unsigned)ctl_number(a, "tries"), on_wait, arg);
+    signal(SIGPIPE, SIG_IGN); /* a peer that hangs up is an answer like others */
     cmg_loop_on_signal(s->loop, SIGINT, on_signal, s);
     cmg_loop_on_signal(s->loop, SIGTERM, on_signal, s);
     return CTL_OK;

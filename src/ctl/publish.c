@@ -146,7 +146,7 @@ static void print_json(const struct publish *p, bool ok)
         (json_int_t)r.blocks_sent, "blocks_there", (json_int_t)r.blocks_there, "bytes_sent",
         (json_int_t)r.bytes_sent, "bytes_there", (json_int_t)r.bytes_there, "seconds",
         (double)(cmg_clock_ms() - p->began_ms) / 1000);
-    json_dumpf(out, stdout, JSON_INDENT(2));
+    json_dumpf(out, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
     putchar('\n');
     json_decref(out);
 }
@@ -154,18 +154,17 @@ static void print_json(const struct publish *p, bool ok)
 static void print_words(const struct publish *p)
 {
     struct upload_result r = result(p);
-    char all[PROGRESS_BYTES], sent[PROGRESS_BYTES], rate[PROGRESS_BYTES], took[PROGRESS_BYTES];
+    char all[PROGRESS_BYTES], sent[PROGRESS_BYTES], rate[PROGRESS_BYTES];
     int64_t ms = cmg_clock_ms() - p->began_ms;
     if (p->dry_run) {
         printf("%s: %zu files, %s: %zu would be sent, %zu are there\n", ctl_text(p->args, "id"),
                p->folder.n, progress_bytes(p->folder.bytes, all), r.sent, r.same);
         return;
     }
-    printf("%s: %zu files, %s: %zu sent, %zu were there, %zu removed; %s in %s, %s/s\n",
+    printf("%s: %zu files, %s: %zu sent, %zu were there, %zu removed; %s in %.1f s, %s/s\n",
            ctl_text(p->args, "id"), p->folder.n, progress_bytes(p->folder.bytes, all), r.sent,
            r.same, p->sweep ? sweep_count(p->sweep) : 0, progress_bytes(r.bytes_sent, sent),
-           progress_time(ms / 1000, took),
-           progress_bytes(ms ? r.bytes_sent * 1000 / ms : r.bytes_sent, rate));
+           (double)ms / 1000, progress_bytes(ms ? r.bytes_sent * 1000 / ms : r.bytes_sent, rate));
 }
 
 /* What was sent is not lost: files that are done are skipped, and so are blocks. */

@@ -44,11 +44,9 @@ static void times_are_short(void **state)
         int64_t seconds;
         const char *want;
     } cases[] = {
-        { -1, "?" },        { 0, "0s" },
-        { 59, "59s" },      { 60, "1m00s" },
-        { 3599, "59m59s" }, { 3600, "1h00m" },
-        { 7500, "2h05m" },  { 359999, "99h59m" },
-        { 360000, "4d" },
+        { -1, "?" },       { 0, "0s" },          { 59, "59s" },
+        { 60, "1m00s" },   { 3599, "59m59s" },   { 3600, "1h00m" },
+        { 7500, "2h05m" }, { 359999, "99h59m" }, { 360000, "4d" },
     };
     char out[PROGRESS_BYTES];
     for (size_t i = 0; i < CMG_COUNT(cases); i++)
