@@ -17,6 +17,7 @@ enum {
     SIGNED_MAX = 32 * 1024,
     PARAMS_MAX = 6,
     MD5_TEXT = 25,
+    TYPE_MAX = 128,
     PAGE_MAX = 5000
 };
 
@@ -233,8 +234,8 @@ void cmg_blob_request_make(struct cmg_blob_request *r, const struct cmg_account 
 {
     struct params p;
     if (!cmg_container_ok(cmg_str(op->container)) ||
-        (verbs[op->verb].of_blob && !cmg_blob_name_ok(op->blob)) ||
-        (!cmg_account_has_key(a) && !cmg_account_sas(a)))
+        (verbs[op->verb].of_blob && !cmg_blob_name_ok(op->blob)) || op->type.n > TYPE_MAX ||
+        !cmg_field_value_ok(op->type) || (!cmg_account_has_key(a) && !cmg_account_sas(a)))
         abort();
     *r = (struct cmg_blob_request){ .method = verbs[op->verb].method };
     cmg_buf_init(&r->text, FIELDS_TEXT_MAX);

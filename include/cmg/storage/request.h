@@ -54,7 +54,7 @@ struct cmg_blob_op {
     bool only_new;                 /* 409 BlobAlreadyExists where there is one */
 };
 
-enum { CMG_BLOB_FIELDS_MAX = 8, CMG_BLOCK_ID_MAX = 64, CMG_BLOCKS_MAX = 50000 };
+enum { CMG_BLOB_FIELDS_MAX = 9, CMG_BLOCK_ID_MAX = 64, CMG_BLOCKS_MAX = 50000 };
 
 struct cmg_blob_request {
     const char *method;
