@@ -25,8 +25,22 @@ struct walk {
     struct cmg_err *err;
 };
 
+/* Messages are UTF-8, whatever the name is. */
+static void put_readable(char *name)
+{
+    for (size_t n; *name; name += n) {
+        n = cmg_utf8(cmg_str(name));
+        if (n)
+            continue;
+        *name = '?';
+        n = 1;
+    }
+}
+
+/* The end of the walk: the name is not needed any more. */
 static enum cmg_rc trouble(struct walk *w, const char *what)
 {
+    put_readable(w->name);
     return cmg_fail(w->err, CMG_ECONF, "%s/%s: %s", w->path, w->name, what);
 }
 

@@ -184,11 +184,9 @@ int64_t plan_retry_ms(enum cmg_rc rc, unsigned status, unsigned tries, uint32_t 
 
 const char *plan_hint(unsigned status, const char *why)
 {
-    if (strstr(why, "AuthenticationFailed"))
-        return "check the account's name, its key, and this machine's clock";
     if (status == 403)
-        return "check that the key is of this account, that a SAS allows to read, list, create, "
-               "write and delete, and that the account's firewall admits this machine";
+        return "check the account's name and key (a SAS must allow to read, list, create, write "
+               "and delete), this machine's clock, and the account's firewall";
     if (status == 404)
         return "check the account, its URL and the container";
     if (strstr(why, "ContainerBeingDeleted"))

@@ -5,12 +5,12 @@
 #include <jansson.h>
 
 #include "cmg/auth/blocklist.h"
-#include "cmg/auth/identity.h"
 #include "cmg/base/alloc.h"
 #include "cmg/net/file.h"
 #include "ctl/blocked.h"
 #include "ctl/commands.h"
 #include "ctl/files.h"
+#include "ctl/site.h"
 
 enum { GUIDS_MAX = 1000 };
 
@@ -20,19 +20,10 @@ enum { GUIDS_MAX = 1000 };
         .doc = "The block list: what [site-tokens] block-list of the gateway names." \
     }
 
-/* As people copy it from the console: with or without "GUID:", in any case. */
-static bool guid_of(const char *text, char out[37])
-{
-    struct cmg_str s = cmg_str(text);
-    if (cmg_str_istarts(s, CMG_STR("GUID:")))
-        s = cmg_str_from(s, 5);
-    return cmg_guid_ok(s, out);
-}
-
 static enum ctl_exit guids_of(const struct ctl_args *a, char (*out)[37])
 {
     for (size_t i = 0; i < ctl_operands(a); i++)
-        if (!guid_of(ctl_operand(a, i), out[i]))
+        if (!ctl_guid(ctl_operand(a, i), out[i]))
             return ctl_misused(a, "'%.80s' is not a GUID: 8-4-4-4-12 hex digits",
                                ctl_operand(a, i));
     return CTL_OK;
