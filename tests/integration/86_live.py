@@ -6,6 +6,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,7 @@ from lab.auth import Auth
 from lab.client import Http1, Load
 from lab.keys import Certified, Key
 from lab.oidc import device
-from lab.site import MP, SERVER, Lab, on
+from lab.site import MP, SERVER, Lab, Site, on
 from lab.tokens import bearer, guid
 from lab.waiting import wait_for
 
@@ -127,3 +128,20 @@ def test_token_and_client_are_blocked(lab: Lab, auth: Auth) -> None:
             assert done.returncode == 0, done.stderr
             for token in tokens:
                 wait_status(lab, http, token, after, f"{after} after token {verb}")
+
+
+def test_certificate_is_revoked(new_lab, site: Site, tmp_path: Path) -> None:
+    """The list in the file is replaced: who is on it is out, though connected."""
+    pki = site.pki
+    lists = [pki.client_root.crl(file=tmp_path / "root.crl"),
+             pki.client_issuing.crl(file=tmp_path / "issuing.crl")]
+    lab = new_lab(with_gates=False, gateway={
+        "revocation": {"check": "hard", "files": [str(file) for file in lists], "fetch": False}})
+    with lab.http1(identity=pki.client_2) as http, undisturbed(lab):
+        assert http.request("GET", BY_CERTIFICATE).status == 200
+        pki.client_issuing.crl([pki.client_2], file=lists[1])
+        refused = wait_for(lambda: (a := http.request("GET", BY_CERTIFICATE)).status != 200 and a,
+                           "the revoked one to be refused", SECONDS, every=0.1,
+                           explain=lab.explain)
+        assert (refused.status, refused.reason) == (401, "CMGService_Invalid_Certificate")
+        assert "revoked" in refused.json()["detail"]
