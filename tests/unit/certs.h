@@ -117,7 +117,7 @@ static const char *cert_write(const char *name, const struct cert *const *certs)
     return path;
 }
 
-static const char *cert_write_key(const char *name, const struct cert *c, mode_t mode)
+static inline const char *cert_write_key(const char *name, const struct cert *c, mode_t mode)
 {
     const char *path = cert_path(name);
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
@@ -131,7 +131,7 @@ static const char *cert_write_key(const char *name, const struct cert *c, mode_t
     return path;
 }
 
-static const char *cert_write_text(const char *name, const char *text, mode_t mode)
+static inline const char *cert_write_text(const char *name, const char *text, mode_t mode)
 {
     const char *path = cert_path(name);
     unlink(path);
