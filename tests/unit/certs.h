@@ -74,7 +74,7 @@ static void cert_extension(X509 *x, X509 *issuer, int nid, const char *value)
     X509_EXTENSION_free(e);
 }
 
-static struct cert cert_make(const struct cert_spec *s)
+static inline struct cert cert_make(const struct cert_spec *s)
 {
     static long serial;
     struct cert c = { X509_new(), EVP_EC_gen("P-256") };
@@ -98,14 +98,14 @@ static struct cert cert_make(const struct cert_spec *s)
     return c;
 }
 
-static void cert_free(struct cert *c)
+static inline void cert_free(struct cert *c)
 {
     X509_free(c->x);
     EVP_PKEY_free(c->key);
 }
 
 /* Writes the certificates, NULL-ended, into one PEM file. */
-static const char *cert_write(const char *name, const struct cert *const *certs)
+static inline const char *cert_write(const char *name, const struct cert *const *certs)
 {
     const char *path = cert_path(name);
     FILE *f = fopen(path, "w");
