@@ -356,6 +356,7 @@ static void a_tenant_can_be_switched_off(void **state)
     denied(good(), "tenant contoso is switched off");
     assert_null(tenants_find(w.tenants, CMG_STR(ID)));
     w.jwks = keys_1;
+    w.told = 0;
     keys_arrive();
     assert_int_equal(identify_at(good(), AT).rc, CMG_OK);
     tenants_use(w.tenants, &conf);
