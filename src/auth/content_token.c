@@ -26,8 +26,7 @@ static bool letter_or_digit(char c)
     return (c >= '0' && c <= '9') || (cmg_lower(c) >= 'a' && cmg_lower(c) <= 'z');
 }
 
-/* Becomes part of the name of a blob: it must be one segment, and no other one than it looks. */
-static bool id_ok(struct cmg_str s)
+bool cmg_content_id_ok(struct cmg_str s)
 {
     if (s.n == 0 || s.n >= CMG_CONTENT_ID_MAX || s.p[0] == '.')
         return false;
@@ -81,7 +80,7 @@ static enum cmg_rc check(const struct cmg_signer *s, const struct cmg_content_to
 {
     if (cmg_signer_alg(s) != CMG_ALG_RS256)
         return cmg_fail(err, CMG_ECONF, "content tokens are signed by an RSA key; this is none");
-    if (!id_ok(cmg_str(t->package)) || !id_ok(cmg_str(t->content)))
+    if (!cmg_content_id_ok(cmg_str(t->package)) || !cmg_content_id_ok(cmg_str(t->content)))
         return cmg_fail(err, CMG_ECONF,
                         "package and content are letters, digits, '.', '_' and '-', at most %d, "
                         "without '..' and not '.' first",
@@ -195,9 +194,9 @@ static enum cmg_rc malformed(enum parameter which, struct cmg_err *err)
 static enum cmg_rc fill(const struct query *q, struct cmg_content_token *t, struct cmg_err *err)
 {
     struct cmg_str client = q->value[TID];
-    if (!id_ok(q->value[PID]))
+    if (!cmg_content_id_ok(q->value[PID]))
         return malformed(PID, err);
-    if (!id_ok(q->value[CID]))
+    if (!cmg_content_id_ok(q->value[CID]))
         return malformed(CID, err);
     if (!cmg_str_istarts(client, CMG_STR(GUID_PREFIX)) ||
         !cmg_guid_ok(cmg_str_from(client, sizeof(GUID_PREFIX) - 1), t->client))

@@ -2,11 +2,15 @@
 #include "ctl/blocked.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "cmg/auth/identity.h"
 #include "cmg/base/alloc.h"
 
 enum { COMMENT_MAX = 200 };
+
+/* A list is never without a byte: to the gateway that is a damaged one. */
+#define HEAD "# GUIDs of tokens and clients that are refused: cmgctl token block\n"
 
 bool blocked_next(struct cmg_str *rest, struct blocked_line *line)
 {
@@ -50,11 +54,12 @@ enum cmg_rc blocked_comment_ok(const char *comment, struct cmg_err *err)
 
 char *blocked_add(struct cmg_str text, const char *guid, const char *comment)
 {
+    if (!text.n)
+        text = CMG_STR(HEAD);
     size_t size = text.n + 1 + strlen(guid) + 3 + (comment ? strlen(comment) : 0) + 2;
     char *out = cmg_alloc(size);
-    if (text.n)
-        memcpy(out, text.p, text.n);
-    bool whole = !text.n || text.p[text.n - 1] == '\n';
+    memcpy(out, text.p, text.n);
+    bool whole = text.p[text.n - 1] == '\n';
     bool said = comment && *comment;
     snprintf(out + text.n, size - text.n, "%s%s%s%s\n", whole ? "" : "\n", guid, said ? " # " : "",
              said ? comment : "");
@@ -72,5 +77,8 @@ char *blocked_remove(struct cmg_str text, const char *guid)
         memcpy(out + n, line.whole.p, line.whole.n);
         n += line.whole.n;
     }
-    return out;
+    if (n)
+        return out;
+    free(out);
+    return cmg_strdup(HEAD);
 }

@@ -2,7 +2,17 @@
 /* Every command of cmgctl, in the order of --help. */
 #include "ctl/commands.h"
 
+/* clang-format off */
 const struct ctl_command *const ctl_commands[] = {
-    &ctl_pki_init,      &ctl_pki_revoke, &ctl_pki_crl, &ctl_token_block,
-    &ctl_token_unblock, &ctl_token_list, NULL,
+    &ctl_pki_init,
+    &ctl_pki_revoke,
+    &ctl_pki_crl,
+    &ctl_token_new,
+    &ctl_token_inspect,
+    &ctl_token_block,
+    &ctl_token_unblock,
+    &ctl_token_list,
+    &ctl_content_token,
+    NULL,
 };
+/* clang-format on */

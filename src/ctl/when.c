@@ -35,6 +35,6 @@ void when_both(int64_t unix_s, int64_t now, char out[WHEN_BOTH])
     char at[WHEN_TEXT], span[WHEN_TEXT];
     when_text(unix_s, at);
     when_span(unix_s >= now ? unix_s - now : now - unix_s, span);
-    snprintf(out, WHEN_BOTH, "%s (%s%s%s)", at, unix_s >= now ? "in " : "", span,
-             unix_s >= now ? "" : " ago");
+    snprintf(out, WHEN_BOTH, "%s (%s%s%s)", at, unix_s > now ? "in " : "",
+             unix_s == now ? "now" : span, unix_s < now ? " ago" : "");
 }

@@ -151,7 +151,7 @@ static bool only_the_end(void)
 static enum cmg_rc read_pem(const char *source, struct cmg_str in, STACK_OF(X509_CRL) * to,
                             struct cmg_err *err)
 {
-    BIO *bio = BIO_new_mem_buf(in.p, (int)in.n);
+    BIO *bio = BIO_new_mem_buf(in.n ? in.p : "", (int)in.n); /* refuses NULL */
     X509_CRL *list;
     if (!bio)
         abort();

@@ -12,6 +12,7 @@ struct crl_spec {
     const struct cert *const *revoked; /* NULL-ended; NULL: none               */
     int reason;                        /* CRL_REASON_...; 0: none is given     */
     int from_days, to_days;            /* from now; both 0: yesterday to tomorrow */
+    int to_seconds;                    /* not 0: instead of to_days                */
     const char *idp;                   /* "critical,onlyCA:TRUE"; NULL: none   */
     const char *delta;                 /* base number, "0x01"; NULL: none      */
     bool endless;                      /* no nextUpdate                        */
@@ -67,7 +68,7 @@ static X509_CRL *crl_make(const struct crl_spec *s)
     X509_CRL_set_issuer_name(crl, X509_get_subject_name(s->issuer->x));
     X509_gmtime_adj(t, 86400L * (dated ? s->from_days : -1));
     X509_CRL_set1_lastUpdate(crl, t);
-    X509_gmtime_adj(t, 86400L * (dated ? s->to_days : 1));
+    X509_gmtime_adj(t, s->to_seconds ? s->to_seconds : 86400L * (dated ? s->to_days : 1));
     if (!s->endless)
         X509_CRL_set1_nextUpdate(crl, t);
     ASN1_TIME_free(t);

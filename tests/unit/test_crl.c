@@ -462,6 +462,8 @@ static void bytes_that_are_no_list_are_refused(void **state)
     assert_int_equal(cmg_crls_put(t, "s", (struct cmg_str){ "", 0 }, 0, &changed, &err),
                      CMG_EPROTO);
     has(&err, "s holds no revocation list");
+    assert_int_equal(cmg_crls_put(t, "s", (struct cmg_str){ NULL, 0 }, 0, &changed, &err),
+                     CMG_EPROTO);
     assert_int_equal(cmg_crls_put(t, "s", CMG_STR("<html>Not Found"), 0, &changed, &err),
                      CMG_EPROTO);
     for (size_t n = 0; n < der.n; n++)

@@ -31,6 +31,10 @@ struct cmg_content_token {
     int64_t start, end;               /* st, et: seconds since 1970 */
 };
 
+/* Whether a text can be the id of a package or content: a segment of a blob's name and no other
+ * than it looks. */
+bool cmg_content_id_ok(struct cmg_str id);
+
 /* The query, to be freed by the caller. NULL with err: a member that cannot be expressed, or a
  * signer that is not RSA. */
 char *cmg_content_token_issue(const struct cmg_signer *s, const struct cmg_content_token *t,
