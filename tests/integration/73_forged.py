@@ -87,6 +87,17 @@ def test_right_ones_are_taken(lab: Lab, auth: Auth, kind: str) -> None:
             assert answer.status == 200, answer
 
 
+@pytest.mark.parametrize("kind", ["entra", "site"])
+def test_long_ones_are_taken(lab: Lab, auth: Auth, kind: str) -> None:
+    """A user in many groups has a token of many kilobytes."""
+    token = model_of(auth, kind).with_claims(groups=[guid() for _ in range(290)])
+    assert 14000 < len(token) < 16 * 1024
+    for open_front in (lab.http1, lab.http2):
+        with open_front(identity=None) as http:
+            answer = http.request("GET", on(ECHO, "/lab/echo", SERVER), bearer(token))
+            assert answer.status == 200, answer
+
+
 @pytest.mark.slow(120)
 @pytest.mark.parametrize("front", ["http1", "http2"])
 @pytest.mark.parametrize("kind", ["entra", "site"])

@@ -4,6 +4,7 @@ that are open, and nobody else notices. All of it with a second client that asks
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from lab.client import Http1, Load
 from lab.keys import Certified, Key
 from lab.oidc import device
 from lab.site import MP, SERVER, Lab, Site, on
-from lab.tokens import bearer, guid
+from lab.tokens import bearer, entra_token, guid
 from lab.waiting import wait_for
 
 BY_CERTIFICATE = on(MP, "/SMS_MP/.sms_aut?MPLIST")
@@ -128,6 +129,21 @@ def test_token_and_client_are_blocked(lab: Lab, auth: Auth) -> None:
             assert done.returncode == 0, done.stderr
             for token in tokens:
                 wait_status(lab, http, token, after, f"{after} after token {verb}")
+
+
+def test_token_ends(new_lab, auth: Auth) -> None:
+    """What was found right once is not right for ever."""
+    lab = new_lab(with_gates=False, gateway=auth.settings({"site-tokens": {"leeway": 0}}))
+    with lab.http1(identity=None) as first, lab.http1(identity=None) as second, \
+            undisturbed(lab, auth.site.client()):
+        ends = int(time.time()) + 4
+        shown = [(first, auth.site.client(exp=ends)),
+                 (second, entra_token(auth.contoso, exp=ends))]
+        for http, token in shown:
+            assert http.request("GET", REQUEST, bearer(token)).status == 200
+        for http, token in shown:
+            wait_status(lab, http, token, 401, "the token to end")
+            assert time.time() >= ends
 
 
 def test_certificate_is_revoked(new_lab, site: Site, tmp_path: Path) -> None:

@@ -241,6 +241,10 @@ class Http2:
         elif isinstance(event, h2.events.StreamReset):
             self._done.setdefault(stream, f"reset with {event.error_code!r}")
 
+    def is_done(self, stream: int) -> bool:
+        """As far as what has been read says."""
+        return stream in self._done
+
     def finish(self, stream: int) -> Response:
         deadline = time.monotonic() + self.timeout
         while stream not in self._done:

@@ -5,7 +5,8 @@
 //
 //   GET  /counts                 {"TENANT": {"discovery": 1, "jwks": 1}, ...}
 //   PUT  /tenants/TENANT         a JWK set with private keys: its keys from now on
-//   PUT  /mode                   "up", "down" (nobody listens), "fail" (500), "stall" (no answer)
+//   PUT  /mode                   "up", "down" (nobody listens), "fail" (500), "stall" (no answer
+//                                before another mode)
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
@@ -18,6 +19,7 @@ const settings = JSON.parse(readFileSync(settingsFile, 'utf8'));
 
 const tenants = new Map(); // by id: { v1, v2, discovery, jwks }
 const connections = new Set();
+const stalled = []; // what to do once that is over
 let mode = 'up';
 
 const HOUR_S = 3600;
@@ -83,15 +85,20 @@ function onRequest(request, response) {
   const path = request.url.slice(`/${id}/${version}`.length);
   const tenant = tenants.get(id);
   if (tenant) count(tenant, path);
-  if (mode === 'stall') return;
-  if (mode === 'fail' || !tenant?.[version]) {
+  const serve = () => answer(tenant?.[version], path, request, response);
+  if (mode === 'stall') stalled.push(serve);
+  else serve();
+}
+
+function answer(issuer, path, request, response) {
+  if (mode === 'fail' || !issuer) {
     response.writeHead(mode === 'fail' ? 500 : 404).end();
     return;
   }
   // oidc-provider finds out from the two where it is mounted.
   request.originalUrl = request.url;
   request.url = path;
-  tenant[version](request, response);
+  issuer(request, response);
 }
 
 const server = createSecureServer({
@@ -113,6 +120,7 @@ async function enterMode(wanted) {
     connections.forEach((socket) => socket.destroy());
   }
   mode = wanted;
+  if (mode !== 'stall') stalled.splice(0).forEach((serve) => serve());
 }
 
 async function obey(request, body) {
