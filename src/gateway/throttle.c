@@ -2,7 +2,6 @@
 #include "gateway/throttle.h"
 
 #include <arpa/inet.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +12,11 @@
 /* Each takes some 70 bytes; a stranger who comes with more addresses than that gets each of them
  * counted anew, which costs him as many addresses a minute. */
 enum { ENTRIES = 65536, SECOND_MS = 1000, MINUTE_MS = 60 * 1000, IPV6_SUBNET = 8, KEY = 256 };
+
+_Static_assert(KEY >= 2 + sizeof(((struct cmg_identity *)0)->tenant) +
+                          sizeof(((struct cmg_identity *)0)->id) +
+                          sizeof(((struct cmg_identity *)0)->sha256),
+               "identity_key fills it without looking");
 
 enum which { REQUESTS_ADDRESS, REQUESTS_IDENTITY, FAILURES_ADDRESS, FAILURES_CREDENTIAL, ALL };
 
@@ -91,28 +95,48 @@ static void without_port(const char *address, char out[INET6_ADDRSTRLEN + 8])
     cmg_str_put(out, INET6_ADDRSTRLEN + 8, (struct cmg_str){ address, n });
 }
 
-/* What one subscriber has: an IPv4 address or an IPv6 /64. What is neither is a key as it stands.
- */
-static struct cmg_str address_key(const char *address, unsigned char out[sizeof(struct in6_addr)])
+static struct throttle_address address_of(const void *bytes, size_t n)
+{
+    struct throttle_address a = { .n = (unsigned char)(n < sizeof(a.bytes) ? n : sizeof(a.bytes)) };
+    memcpy(a.bytes, bytes, a.n);
+    return a;
+}
+
+struct throttle_address throttle_address(const char *address)
 {
     static const unsigned char v4_in_v6[12] = { [10] = 0xff, [11] = 0xff };
+    unsigned char b[sizeof(struct in6_addr)];
     char text[INET6_ADDRSTRLEN + 8];
     without_port(address, text);
-    if (inet_pton(AF_INET, text, out) == 1)
-        return (struct cmg_str){ (const char *)out, 4 };
-    if (inet_pton(AF_INET6, text, out) != 1)
-        return cmg_str(address);
-    if (!memcmp(out, v4_in_v6, sizeof(v4_in_v6)))
-        return (struct cmg_str){ (const char *)out + sizeof(v4_in_v6), 4 };
-    return (struct cmg_str){ (const char *)out, IPV6_SUBNET };
+    if (inet_pton(AF_INET, text, b) == 1)
+        return address_of(b, 4);
+    if (inet_pton(AF_INET6, text, b) != 1)
+        return address_of(address, strlen(address));
+    if (!memcmp(b, v4_in_v6, sizeof(v4_in_v6)))
+        return address_of(b + sizeof(v4_in_v6), 4);
+    return address_of(b, IPV6_SUBNET);
+}
+
+static struct cmg_str key_of(const struct throttle_address *a)
+{
+    return (struct cmg_str){ (const char *)a->bytes, a->n };
+}
+
+static char *append(char *to, const char *text)
+{
+    size_t n = strlen(text) + 1;
+    memcpy(to, text, n);
+    return to + n;
 }
 
 /* Two kinds of identity never share a key, nor do two tenants. */
 static struct cmg_str identity_key(const struct cmg_identity *who, char out[KEY])
 {
-    int n = snprintf(out, KEY, "%d %d %s %s %s", who->how, who->kind, who->tenant, who->id,
-                     who->sha256);
-    return (struct cmg_str){ out, n < KEY ? (size_t)n : KEY - 1 };
+    char *to = out;
+    *to++ = (char)who->how;
+    *to++ = (char)who->kind;
+    to = append(append(append(to, who->tenant), who->id), who->sha256);
+    return (struct cmg_str){ out, (size_t)(to - out) };
 }
 
 /* ---- the questions ---- */
@@ -141,14 +165,16 @@ static unsigned peek(const struct throttle *t, enum which which, struct cmg_str 
     return refuse(which, wait_ms, why);
 }
 
-unsigned throttle_request(struct throttle *t, const char *address, struct cmg_str credential,
-                          int64_t now_ms, const char **why)
+unsigned throttle_request(struct throttle *t, const struct throttle_address *from, int64_t now_ms,
+                          const char **why)
 {
-    unsigned char bytes[sizeof(struct in6_addr)];
-    struct cmg_str key = address_key(address, bytes);
-    unsigned wait = take(t, REQUESTS_ADDRESS, key, now_ms, why);
-    if (!wait)
-        wait = peek(t, FAILURES_ADDRESS, key, now_ms, why);
+    return take(t, REQUESTS_ADDRESS, key_of(from), now_ms, why);
+}
+
+unsigned throttle_credential(const struct throttle *t, const struct throttle_address *from,
+                             struct cmg_str credential, int64_t now_ms, const char **why)
+{
+    unsigned wait = peek(t, FAILURES_ADDRESS, key_of(from), now_ms, why);
     if (!wait && credential.n)
         wait = peek(t, FAILURES_CREDENTIAL, credential, now_ms, why);
     return wait;
@@ -161,11 +187,10 @@ unsigned throttle_identity(struct throttle *t, const struct cmg_identity *who, i
     return take(t, REQUESTS_IDENTITY, identity_key(who, key), now_ms, why);
 }
 
-void throttle_failed(struct throttle *t, const char *address, struct cmg_str credential,
-                     int64_t now_ms)
+void throttle_failed(struct throttle *t, const struct throttle_address *from,
+                     struct cmg_str credential, int64_t now_ms)
 {
-    unsigned char bytes[sizeof(struct in6_addr)];
-    (void)cmg_buckets_take(t->buckets[FAILURES_ADDRESS], address_key(address, bytes), now_ms, NULL);
+    (void)cmg_buckets_take(t->buckets[FAILURES_ADDRESS], key_of(from), now_ms, NULL);
     if (credential.n)
         (void)cmg_buckets_take(t->buckets[FAILURES_CREDENTIAL], credential, now_ms, NULL);
 }

@@ -17,6 +17,15 @@
 #include "cmg/proto/base64.h"
 #include "jose_keys.h"
 
+/* Members of most headers and claims, to be read by jose_json. */
+#define ISSUER "https://issuer.example/"
+#define AUDIENCE "urn:test"
+#define RS_HEAD "'alg':'RS256','kid':'rsa-1'"
+#define ES_HEAD "'alg':'ES256','kid':'ec-1'"
+#define WHO "'iss':'" ISSUER "','aud':'" AUDIENCE "'"
+#define TIMES "'nbf':1779999000,'exp':1780003600"
+#define FINE "{" WHO "," TIMES "}"
+
 /* The set that most tests verify with. */
 /* clang-format off */
 #define JOSE_JWK(members, more) "{" members "," more "}"
@@ -26,6 +35,8 @@
     JOSE_JWK(JOSE_JWK_EC1, "\"kid\":\"ec-1\"") "," \
     JOSE_JWK(JOSE_JWK_EC2, "\"kid\":\"ec-2\"") "]}"
 /* clang-format on */
+
+enum { JOSE_ROOM = 20 * 1024, NOW = 1780000000 };
 
 enum jose_key { RSA1, RSA2, EC1, EC2, JOSE_KEYS };
 
@@ -90,12 +101,12 @@ static size_t jose_sign(enum jose_key which, const char *text, unsigned char out
     return 64;
 }
 
-/* A whole token that the caller frees; zeroed to 16 KiB, so that there is room to add to it. */
+/* A whole token that the caller frees; zeroed to JOSE_ROOM, so that there is room to add to it. */
 static char *jose_token(enum jose_key which, const char *header, const char *claims)
 {
     char json[4096];
     unsigned char signature[1024];
-    char *token = cmg_alloc(16 * 1024);
+    char *token = cmg_alloc(JOSE_ROOM);
     jose_append(token, jose_json(header, json));
     token[strlen(token)] = '.';
     jose_append(token, jose_json(claims, json));

@@ -39,7 +39,15 @@ static int tear_down(void **state)
 
 static unsigned request(const char *address, const char *credential, int64_t now_ms)
 {
-    return throttle_request(t, address, cmg_str(credential), now_ms, &why);
+    struct throttle_address from = throttle_address(address);
+    unsigned wait = throttle_request(t, &from, now_ms, &why);
+    return wait ? wait : throttle_credential(t, &from, cmg_str(credential), now_ms, &why);
+}
+
+static void failed(const char *address, const char *credential, int64_t now_ms)
+{
+    struct throttle_address from = throttle_address(address);
+    throttle_failed(t, &from, cmg_str(credential), now_ms);
 }
 
 static unsigned many(const char *address, unsigned n, int64_t now_ms)
@@ -88,7 +96,7 @@ static void failures_of_an_address_close_it(void **state)
     (void)state;
     for (int i = 0; i < 6; i++) {
         assert_int_equal(request("192.0.2.1:1", "", 0), 0);
-        throttle_failed(t, "192.0.2.1:1", cmg_str(""), 0);
+        failed("192.0.2.1:1", "", 0);
     }
     assert_int_equal(request("192.0.2.1:1", "", 0), 10); /* 6 a minute: one in 10 s */
     assert_string_equal(why, "too many clients at this address failed to prove who they are");
@@ -104,7 +112,7 @@ static void failures_of_a_credential_follow_it(void **state)
     static const char *const from[] = { "192.0.2.1:1", "192.0.2.2:1", "192.0.2.3:1" };
     for (int i = 0; i < 3; i++) {
         assert_int_equal(request(from[i], "bad", 0), 0);
-        throttle_failed(t, from[i], cmg_str("bad"), 0);
+        failed(from[i], "bad", 0);
     }
     assert_int_equal(request("192.0.2.4:1", "bad", 0), 20);
     assert_string_equal(why, "this token or certificate was refused too often");
@@ -141,7 +149,7 @@ static void zero_is_any_number(void **state)
     memset(&conf, 0, sizeof(conf));
     throttle_use(t, &conf);
     for (int i = 0; i < 1000; i++) {
-        throttle_failed(t, "192.0.2.1:1", cmg_str("bad"), 0);
+        failed("192.0.2.1:1", "bad", 0);
         assert_int_equal(request("192.0.2.1:1", "bad", 0), 0);
         assert_int_equal(throttle_identity(t, &who, 0, &why), 0);
     }

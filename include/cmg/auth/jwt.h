@@ -16,10 +16,10 @@ struct cmg_jwt; /* a token taken apart: claims nobody has vouched for until cmg_
 
 /* Takes a compact token apart. NULL with err (CMG_EDENIED) when it is longer than
  * CMG_JWT_BYTES_MAX; not three parts of strict base64url; header or claims are not one JSON
- * object each, or have duplicate members; `alg` is not RS256 or ES256; `crit`, `b64`, `zip`,
- * `enc` or `cty` is there; the token brings a key of its own (`jwk`, `jku`, `x5u`, `x5c`); it
- * names no key (`kid`, `x5t`, `x5t#S256`); or the signature's length cannot be that of `alg`. err
- * never quotes more of a token than a name or a key id. */
+ * object each, have duplicate members or NULs, or are nested deeper than 16; `alg` is not RS256 or
+ * ES256; `crit`, `b64`, `zip`, `enc` or `cty` is there; the token brings a key of its own (`jwk`,
+ * `jku`, `x5u`, `x5c`); it names no key (`kid`, `x5t`, `x5t#S256`); or the signature's length
+ * cannot be that of `alg`. err never quotes more of a token than a name or a key id. */
 struct cmg_jwt *cmg_jwt_read(struct cmg_str token, struct cmg_err *err);
 void cmg_jwt_free(struct cmg_jwt *t); /* NULL is ignored */
 
@@ -31,7 +31,7 @@ int64_t cmg_jwt_number(const struct cmg_jwt *t, const char *claim);
 struct cmg_str cmg_jwt_header(const struct cmg_jwt *t, const char *member);
 enum cmg_alg cmg_jwt_alg(const struct cmg_jwt *t);
 
-/* True when `aud` is one of these, or a list with one of these in it. */
+/* True when `aud` is one of these, or a list of texts with one of these in it. */
 bool cmg_jwt_is_for(const struct cmg_jwt *t, const char *const *audiences);
 
 struct cmg_jwt_rule {
@@ -43,17 +43,19 @@ struct cmg_jwt_rule {
     int64_t lifetime_max_s; /* from nbf (or iat) to exp, both then needed; 0: any */
 };
 
-/* The order of checks: algorithm against the rule; the key by kid, x5t and x5t#S256 (all that
- * are there must name the same one); its algorithm; its certificate's validity; signature; issuer;
- * audience; exp, which must be there; nbf and iat, when there; lifetime; type. CMG_MORE: no key of
- * that id is in the set, which may be out of date; err says which id. CMG_EDENIED: err says which
- * check failed ("expired 2026-01-31T10:00:00Z"). */
+/* The order of checks: algorithm against the rule; the key by kid, x5t and x5t#S256 (as
+ * cmg_keyset_find); its algorithm; its certificate's validity, without leeway; signature; whether
+ * the key is for one of the issuers, where its set says so; issuer; audience; exp, which must be
+ * there; nbf and iat, when there; lifetime; type. Dates are whole numbers up to the year 9999.
+ * CMG_MORE: no key of that id is in the set, which may be out of date; err says which id.
+ * CMG_EDENIED: err says which check failed ("expired 2026-01-31T10:00:00Z"). */
 CMG_MUST_CHECK enum cmg_rc cmg_jwt_verify(const struct cmg_jwt *t, const struct cmg_jwt_rule *rule,
                                           const struct cmg_keyset *keys, int64_t now,
                                           struct cmg_err *err);
 
 /* A signed token of a JSON object in text; header typ JWT, alg and x5t and kid of the signer. The
- * caller frees it. */
+ * caller frees it. NULL: it is no such object, or the token would be longer than
+ * CMG_JWT_BYTES_MAX. */
 char *cmg_jwt_issue(const struct cmg_signer *s, struct cmg_str claims_json);
 
 #endif

@@ -40,7 +40,10 @@ size_t cmg_keyset_count(const struct cmg_keyset *s);
 /* A JWK set (RFC 7517). Keys that are for other uses or of other kinds, too weak, without a kid,
  * with a name that is there already, or with their private half are left out and counted in
  * *left_out (may be NULL). CMG_EPROTO: longer than CMG_JWKS_BYTES_MAX, not a JWK set, duplicate
- * members, more keys than a set may have, or no usable key in it; then nothing is added. */
+ * members, more keys than a set may have, or no usable key in it; then nothing is added.
+ *
+ * A key with a member `issuer`, as Microsoft's sets have them, signs for that issuer alone; one
+ * with "{tenantid}" in it signs for all. */
 CMG_MUST_CHECK enum cmg_rc cmg_keyset_add_jwks(struct cmg_keyset *s, struct cmg_str json,
                                                size_t *left_out, struct cmg_err *err);
 

@@ -10,9 +10,10 @@
 #include "cmg/storage/account.h"
 
 enum {
-    CMG_LISTING_MAX = 10000,           /* blobs */
-    CMG_LISTING_PAGES_MAX = 64,        /* a page may be short or empty, and still not the last */
-    CMG_LISTING_PAGE_BYTES = 16777216, /* for cmg_fetch_request.max_bytes */
+    CMG_LISTING_MAX = 10000,          /* blobs */
+    CMG_LISTING_PAGES_MAX = 64,       /* a page may be short or empty, and still not the last */
+    CMG_LISTING_PAGE = 1000,          /* blobs to ask for at one time */
+    CMG_LISTING_PAGE_BYTES = 8388608, /* for cmg_fetch_request.max_bytes of such a page */
     CMG_MARKER_MAX = 2048
 };
 
