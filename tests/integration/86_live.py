@@ -6,6 +6,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,7 @@ from lab.auth import Auth
 from lab.client import Http1, Load
 from lab.keys import Certified, Key
 from lab.oidc import device
-from lab.site import MP, SERVER, Lab, on
+from lab.site import MP, SERVER, Lab, Site, on
 from lab.tokens import bearer, guid
 from lab.waiting import wait_for
 
@@ -80,7 +81,8 @@ def test_site_certificate_is_changed(lab: Lab, auth: Auth) -> None:
 def test_site_certificates_cannot_be_read(lab: Lab, auth: Auth) -> None:
     """What was there serves on."""
     gateway, token = lab.gateways[1], auth.site.client()
-    with lab.http1(identity=None) as http, undisturbed(lab, auth.site.client()):
+    by_other = auth.site.token("Client", auth.site.ec)
+    with lab.http1(identity=None) as http, undisturbed(lab, by_other):
         mark = gateway.mark()
         auth.site.certificates.write_text("not PEM\n")
         gateway.wait_log(r"site_tokens\.refused", SECONDS, mark)
@@ -113,15 +115,33 @@ def test_tenant_is_switched_off_and_on(lab: Lab, auth: Auth) -> None:
             wait_status(lab, http, token, status, f"{status} for its clients")
 
 
-@pytest.mark.parametrize("claim", ["UniqueId", "ClientId"])
-def test_token_and_client_are_blocked(lab: Lab, auth: Auth, claim: str) -> None:
-    blocked = guid()
-    token = auth.site.client(**{claim: blocked})
+def test_token_and_client_are_blocked(lab: Lab, auth: Auth) -> None:
+    by_token, by_client = guid(), guid()
+    tokens = [auth.site.client(UniqueId=by_token), auth.site.client(ClientId=by_client)]
     with lab.http1(identity=None) as http, undisturbed(lab, auth.site.client()):
-        assert http.request("GET", REQUEST, bearer(token)).status == 200
-        for verb, status in (("block", 401), ("unblock", 200)):
+        for verb, before, after in (("block", 200, 401), ("unblock", 401, 200)):
+            for token in tokens:
+                assert http.request("GET", REQUEST, bearer(token)).status == before
             done = subprocess.run(
-                [lab.build / "cmgctl", "token", verb, blocked, "--list", auth.site.block_list],
-                capture_output=True, text=True)
+                [lab.build / "cmgctl", "token", verb, by_token, by_client, "--list",
+                 auth.site.block_list], capture_output=True, text=True)
             assert done.returncode == 0, done.stderr
-            wait_status(lab, http, token, status, f"{status} after token {verb}")
+            for token in tokens:
+                wait_status(lab, http, token, after, f"{after} after token {verb}")
+
+
+def test_certificate_is_revoked(new_lab, site: Site, tmp_path: Path) -> None:
+    """The list in the file is replaced: who is on it is out, though connected."""
+    pki = site.pki
+    lists = [pki.client_root.crl(file=tmp_path / "root.crl"),
+             pki.client_issuing.crl(file=tmp_path / "issuing.crl")]
+    lab = new_lab(with_gates=False, gateway={
+        "revocation": {"check": "hard", "files": [str(file) for file in lists], "fetch": False}})
+    with lab.http1(identity=pki.client_2) as http, undisturbed(lab):
+        assert http.request("GET", BY_CERTIFICATE).status == 200
+        pki.client_issuing.crl([pki.client_2], file=lists[1])
+        refused = wait_for(lambda: (a := http.request("GET", BY_CERTIFICATE)).status != 200 and a,
+                           "the revoked one to be refused", SECONDS, every=0.1,
+                           explain=lab.explain)
+        assert (refused.status, refused.reason) == (401, "CMGService_Invalid_Certificate")
+        assert "revoked" in refused.json()["detail"]

@@ -90,6 +90,7 @@ def secretive(request, labs, auth: Auth, proxies: ProxyLab, canaries: Canaries,
     for file in ("storage.key", "storage.sas"):
         (folder / file).chmod(0o600)
     canaries.add("proxy password", proxy_lab.PASSWORD)
+    canaries.add("proxy credentials", f"{proxy_lab.USER}:{proxy_lab.PASSWORD}")
     log = {"log": {"level": "debug", "format": request.param}}
     storage = {"url": "http://127.0.0.1:9/contoso", "timeout": "1s"}
     proxy = proxies.start("basic")

@@ -73,9 +73,16 @@ function useKeys(id, jwks) {
   });
 }
 
+function count(tenant, path) {
+  if (path.startsWith('/.well-known/')) tenant.counts.discovery += 1;
+  if (path.startsWith('/jwks')) tenant.counts.jwks += 1;
+}
+
 function onRequest(request, response) {
   const [, id, version] = request.url.split('/');
+  const path = request.url.slice(`/${id}/${version}`.length);
   const tenant = tenants.get(id);
+  if (tenant) count(tenant, path);
   if (mode === 'stall') return;
   if (mode === 'fail' || !tenant?.[version]) {
     response.writeHead(mode === 'fail' ? 500 : 404).end();
@@ -83,9 +90,7 @@ function onRequest(request, response) {
   }
   // oidc-provider finds out from the two where it is mounted.
   request.originalUrl = request.url;
-  request.url = request.url.slice(`/${id}/${version}`.length);
-  if (request.url.startsWith('/.well-known/')) tenant.counts.discovery += 1;
-  if (request.url.startsWith('/jwks')) tenant.counts.jwks += 1;
+  request.url = path;
   tenant[version](request, response);
 }
 
