@@ -11,7 +11,7 @@ build_packages=(build-essential cmake ninja-build pkg-config libssl-dev libevent
     libcurl4-openssl-dev libnghttp2-dev libjansson-dev libinih-dev libexpat1-dev libsystemd-dev uthash-dev)
 lab_packages=(python3 python3-h2 nginx-light openssl curl)
 test_packages=(libcmocka-dev python3-pytest squid tinyproxy krb5-kdc krb5-admin-server krb5-user
-    nghttp2-client jose python3-jwcrypto)
+    nghttp2-client jose python3-cryptography python3-jwcrypto)
 bench_packages=(nghttp2-proxy libnginx-mod-http-echo)
 
 # fail WHY: one line, and out.
@@ -56,6 +56,53 @@ need_packages() {
         fail "apt-get failed, see $log"
     fi
     rm -f "$log"
+}
+
+# need_npm: the lab's programs for Node.js, exactly those of tests/lab/node/package-lock.json, in
+# build/npm; says and does nothing when they are there. CMG_NPM names another folder that has them.
+need_npm() {
+    local lock=$root/tests/lab/node/package-lock.json
+    need_node
+    if [[ -n ${CMG_NPM-} ]]; then
+        [[ -d $CMG_NPM/node_modules/oidc-provider && -d $CMG_NPM/node_modules/azurite &&
+            -d $CMG_NPM/node_modules/jose ]] ||
+            fail "CMG_NPM=$CMG_NPM lacks node_modules with azurite, oidc-provider and jose"
+        return 0
+    fi
+    export CMG_NPM=$root/build/npm
+    # The stamp comes last: what was cut short is done again.
+    ! cmp -s "$lock" "$CMG_NPM/installed.lock" || return 0
+
+    command -v npm >/dev/null || fail "needs npm, which belongs to Node.js"
+    echo 'installing npm packages in build/npm' >&2
+    mkdir -p "$CMG_NPM"
+    rm -f "$CMG_NPM/installed.lock"
+    cp "${lock%-lock.json}.json" "$lock" "$CMG_NPM"
+    if ! npm ci --prefix "$CMG_NPM" --ignore-scripts --no-audit --no-fund \
+        >build/npm.log 2>&1 </dev/null; then
+        tail -n 5 build/npm.log >&2
+        fail "npm ci failed (is the registry in reach?), see build/npm.log; CMG_NPM may name a folder that has the packages"
+    fi
+    cp "$lock" "$CMG_NPM/installed.lock"
+}
+
+# need_node: Node.js 20 or newer. Debian 12 has 18, which is too old for oidc-provider and jose;
+# what the configured repositories offer is installed when it is new enough.
+need_node() {
+    local offered major
+    if ! command -v node >/dev/null; then
+        offered=$(apt-cache policy nodejs 2>/dev/null | sed -n 's/^  Candidate: //p')
+        if ((${offered%%.*} >= 20)) 2>/dev/null; then
+            need_packages nodejs
+            command -v npm >/dev/null || need_packages npm
+        else
+            fail "needs Node.js 20 or newer with npm; this system offers ${offered:-none}: take it from nodejs.org or deb.nodesource.com"
+        fi
+    fi
+    major=$(node --version)
+    major=${major#v}
+    ((${major%%.*} >= 20)) ||
+        fail "needs Node.js 20 or newer, this is $major: take it from nodejs.org or deb.nodesource.com"
 }
 
 # build PRESET: configures and builds; silent unless it fails.

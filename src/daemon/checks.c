@@ -10,7 +10,7 @@
 #include "cmg/base/str.h"
 #include "cmg/proto/endpoint.h"
 
-enum { NAME_MAX_BYTES = 253, LABEL_MAX_BYTES = 63 };
+enum { NAME_MAX_BYTES = 253, LABEL_MAX_BYTES = 63, URI_MAX_BYTES = 256 };
 
 static bool digit(char c)
 {
@@ -160,6 +160,19 @@ enum cmg_rc cmg_check_url(const char *value, struct cmg_err *err)
         return CMG_OK;
     return cmg_fail(err, CMG_ECONF, "%s; allowed: https://host[:port][/prefix], or http://...",
                     why);
+}
+
+enum cmg_rc cmg_check_uri(const char *value, struct cmg_err *err)
+{
+    bool ok = strlen(value) <= URI_MAX_BYTES;
+    for (const char *c = value; ok && *c; c++)
+        ok = *c > ' ' && *c <= '~' && *c != '"' && *c != '\\';
+    if (ok)
+        return CMG_OK;
+    return cmg_fail(err, CMG_ECONF,
+                    "not an identifier; allowed: up to %d printable characters without blanks, "
+                    "quotes and backslashes",
+                    URI_MAX_BYTES);
 }
 
 enum cmg_rc cmg_check_guid(const char *value, struct cmg_err *err)

@@ -3,14 +3,15 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "cmg/base/alloc.h"
-#include "cmg/base/clock.h"
 #include "cmg/base/log.h"
 #include "cmg/channel/wire.h"
-#include "cmg/proto/path.h"
+#include "gateway/arrival.h"
 #include "gateway/dock.h"
-#include "gateway/request.h"
+#include "gateway/identify.h"
+#include "gateway/throttle.h"
 
 struct client {
     struct gateway *gateway; /* borrowed */
@@ -20,30 +21,41 @@ struct client {
     struct cmg_stream *stream; /* owned until a connection took it; then borrowed */
     struct cmg_h1conn *h1;
     struct cmg_h2conn *h2;
-    TAILQ_ENTRY(client) entry;
+    enum { CLIENT_QUEUED, CLIENT_SHAKING, CLIENT_OPEN } state;
+    int fd;                    /* owned while queued, else -1 */
+    TAILQ_ENTRY(client) entry; /* of the gateway's queue, else of its clients */
     char peer[64], address[64], forwarded[96];
+    struct throttle_address from;
     char *upgrade_refusal; /* owned */
 
-    struct judgement *judgement; /* owned; NULL until somebody asks */
+    struct proofs *proofs; /* owned; NULL until somebody asks */
 };
 
-struct judgement {
-    bool good;
-    unsigned generation;
-    struct cmg_tls_identity id;
-    char identity[256];
-    struct cmg_err why;
-};
+static void handshake_over(struct client *c)
+{
+    struct gateway *g = c->gateway;
+    if (c->state != CLIENT_SHAKING)
+        return;
+    c->state = CLIENT_OPEN;
+    if (c->door == DOOR_CHANNELS)
+        return;
+    g->nhandshakes--;
+    if (!TAILQ_EMPTY(&g->queue))
+        cmg_loop_defer(g->loop, &g->next_handshake);
+}
 
 static void client_free(struct client *c)
 {
     struct gateway *g = c->gateway;
-    TAILQ_REMOVE(&g->clients, c, entry);
+    handshake_over(c);
+    TAILQ_REMOVE(c->state == CLIENT_QUEUED ? &g->queue : &g->clients, c, entry);
+    if (c->fd >= 0)
+        close(c->fd);
     g->nclients--;
     if (c->listener)
         cmg_listener_release(c->listener, c->slot);
     free(c->upgrade_refusal);
-    free(c->judgement);
+    proofs_free(c->proofs);
     free(c);
     gateway_check_drained(g);
 }
@@ -53,7 +65,7 @@ static void client_free(struct client *c)
 static void on_exchange(void *arg, struct cmg_exchange *x, const struct cmg_head *head)
 {
     struct client *c = arg;
-    request_new(c->gateway, c, x, head);
+    arrival_new(c->gateway, c, x, head);
 }
 
 static void on_connection_closed(void *arg, const char *detail)
@@ -66,7 +78,7 @@ static void on_connection_closed(void *arg, const char *detail)
 static void on_malformed(void *arg, struct cmg_refusal *r)
 {
     struct client *c = arg;
-    request_malformed(c->gateway, c, r);
+    arrival_malformed(c->gateway, c, r);
 }
 
 static void refuse_upgrade(struct client *c, const struct cmg_err *err)
@@ -131,6 +143,7 @@ static void on_open(void *arg)
     struct client *c = arg;
     struct gateway *g = c->gateway;
     char alpn[16];
+    handshake_over(c);
     cmg_tls_alpn(cmg_stream_ssl(c->stream), alpn, sizeof(alpn));
     if (!strcmp(alpn, "h2"))
         c->h2 = cmg_h2conn_new(g->loop, c->stream, &g->h2_conf, &h2_events, c);
@@ -158,12 +171,36 @@ static const struct cmg_stream_events handshake_events = {
 
 static void set_addresses(struct client *c)
 {
+    c->from = throttle_address(cmg_stream_peer(c->stream));
     snprintf(c->peer, sizeof(c->peer), "%s", cmg_stream_peer(c->stream));
     const char *from = c->peer[0] == '[' ? c->peer + 1 : c->peer;
     const char *end = c->peer[0] == '[' ? strchr(c->peer, ']') : strrchr(c->peer, ':');
     snprintf(c->address, sizeof(c->address), "%.*s", end ? (int)(end - from) : 0, from);
     snprintf(c->forwarded, sizeof(c->forwarded),
              c->peer[0] == '[' ? "for=\"[%s]\";proto=https" : "for=%s;proto=https", c->address);
+}
+
+static void shake_hands(struct client *c)
+{
+    struct gateway *g = c->gateway;
+    bool clients = c->door == DOOR_CLIENTS;
+    int fd_taken = c->fd;
+    c->fd = -1;
+    c->state = CLIENT_SHAKING;
+    g->nhandshakes += clients;
+    TAILQ_INSERT_TAIL(&g->clients, c, entry);
+    c->stream = cmg_stream_new(
+        g->loop, fd_taken, clients ? g->client_tls : g->upgrade_tls, NULL,
+        (unsigned)(clients ? g->conf->clients.handshake_ms : g->conf->channel.handshake_ms),
+        &handshake_events, c);
+    set_addresses(c);
+}
+
+/* A handshake costs more than anything else that a stranger can ask for: no more than so many
+ * are under way. Channels have a door, and limits, of their own. */
+static bool may_shake_hands(const struct gateway *g)
+{
+    return (int64_t)g->nhandshakes < g->conf->throttle.handshakes;
 }
 
 void front_accept(struct gateway *g, enum door door, struct cmg_listener *listener, int fd_taken,
@@ -174,14 +211,31 @@ void front_accept(struct gateway *g, enum door door, struct cmg_listener *listen
     c->door = door;
     c->listener = listener;
     c->slot = slot;
-    TAILQ_INSERT_TAIL(&g->clients, c, entry);
+    c->fd = fd_taken;
     g->nclients++;
-    bool clients = door == DOOR_CLIENTS;
-    c->stream = cmg_stream_new(
-        g->loop, fd_taken, clients ? g->client_tls : g->upgrade_tls, NULL,
-        (unsigned)(clients ? g->conf->clients.handshake_ms : g->conf->channel.handshake_ms),
-        &handshake_events, c);
-    set_addresses(c);
+    if (door == DOOR_CHANNELS || (TAILQ_EMPTY(&g->queue) && may_shake_hands(g))) {
+        shake_hands(c);
+        return;
+    }
+    c->state = CLIENT_QUEUED;
+    TAILQ_INSERT_TAIL(&g->queue, c, entry);
+}
+
+void front_next_handshakes(struct gateway *g)
+{
+    struct client *c;
+    while ((c = TAILQ_FIRST(&g->queue)) && may_shake_hands(g)) {
+        TAILQ_REMOVE(&g->queue, c, entry);
+        shake_hands(c);
+    }
+}
+
+/* Nothing has been said on these yet. */
+static void drop_queue(struct gateway *g)
+{
+    struct client *c;
+    while ((c = TAILQ_FIRST(&g->queue)))
+        client_free(c);
 }
 
 void front_drain(struct gateway *g)
@@ -196,6 +250,7 @@ void front_drain(struct gateway *g)
 void front_close(struct gateway *g)
 {
     struct client *c, *next;
+    drop_queue(g);
     for (c = TAILQ_FIRST(&g->clients); c; c = next) {
         next = TAILQ_NEXT(c, entry);
         if (c->h1)
@@ -209,59 +264,21 @@ void front_close(struct gateway *g)
 
 /* Who it is ----------------------------------------------------------------------------- */
 
-/* Only what is safe in a quoted string of a field goes in. */
-static void put_identity(struct judgement *j)
+struct proofs *client_proofs(struct client *c)
 {
-    char name[128];
-    size_t n = 0;
-    for (const char *c = j->id.name; *c && n < sizeof(name) - 1; c++)
-        name[n++] = *c < ' ' || *c > '~' || *c == '"' || *c == '\\' ? '_' : *c;
-    name[n] = '\0';
-    snprintf(j->identity, sizeof(j->identity), "certificate; name=\"%s\"; sha256=%s", name,
-             j->id.fingerprint);
+    if (!c->proofs)
+        c->proofs = proofs_new();
+    return c->proofs;
 }
 
-static void judge(struct client *c)
+struct ssl_st *client_ssl(const struct client *c)
 {
-    struct gateway *g = c->gateway;
-    if (!c->judgement)
-        c->judgement = cmg_alloc(sizeof(*c->judgement));
-    struct judgement *j = c->judgement;
-    j->generation = g->generation;
-    j->id = (struct cmg_tls_identity){ .name = "" };
-    j->good = cmg_tls_peer_judge(cmg_stream_ssl(c->stream), g->client_trust, CMG_TLS_CLIENT_AUTH,
-                                 &j->id, &j->why) == CMG_OK;
-    put_identity(j);
-    if (j->good)
-        return;
-    if (!j->id.fingerprint[0])
-        j->why.code = CMG_ECONF; /* there was none to judge */
-    log_info("client.certificate_refused", KV("peer", c->peer), KV("subject", j->id.subject),
-             KV("issuer", j->id.issuer), KV("why", j->why.text));
-}
-
-bool client_certificate(struct client *c, const struct cmg_tls_identity **id,
-                        const struct cmg_err **why)
-{
-    struct judgement *j = c->judgement;
-    if (!j || j->generation != c->gateway->generation ||
-        (j->good && cmg_clock_unix() > j->id.not_after)) {
-        judge(c);
-        j = c->judgement;
-    }
-    *id = &j->id;
-    *why = &j->why;
-    return j->good;
+    return cmg_stream_ssl(c->stream);
 }
 
 const char *client_forwarded(const struct client *c)
 {
     return c->forwarded;
-}
-
-const char *client_identity(const struct client *c)
-{
-    return c->judgement ? c->judgement->identity : "";
 }
 
 const char *client_address(const struct client *c)
@@ -272,6 +289,11 @@ const char *client_address(const struct client *c)
 const char *client_peer(const struct client *c)
 {
     return c->peer;
+}
+
+const struct throttle_address *client_throttle(const struct client *c)
+{
+    return &c->from;
 }
 
 bool client_is_h2(const struct client *c)

@@ -10,9 +10,16 @@
 #include "cmg/base/log.h"
 #include "cmg/channel/wire.h"
 #include "cmg/daemon/service.h"
+#include "cmg/http/fetch.h"
+#include "cmg/net/filewatch.h"
+#include "gateway/content.h"
 #include "gateway/dock.h"
 #include "gateway/front.h"
 #include "gateway/request.h"
+#include "gateway/revocation.h"
+#include "gateway/site_tokens.h"
+#include "gateway/tenants.h"
+#include "gateway/throttle.h"
 
 enum { LAST_RESORT_MS = 5000 };
 
@@ -115,6 +122,117 @@ static void credentials_use(struct gateway *g, const struct credentials *c)
     g->channel_trust = c->channel_trust;
     g->generation++;
     credentials_clear(&old);
+}
+
+/* What clients are judged by -------------------------------------------------------------- */
+
+/* Whatever was concluded about a client before is concluded again; whoever waits asks again. */
+static void judge_again(struct gateway *g, bool changed)
+{
+    if (changed)
+        g->generation++;
+    cmg_loop_defer(g->loop, &g->identify);
+}
+
+static void on_keys(void *arg)
+{
+    judge_again(arg, true);
+}
+
+static void on_lists(void *arg, bool changed)
+{
+    judge_again(arg, changed);
+}
+
+static void on_identify(void *arg)
+{
+    request_identify_all(arg);
+}
+
+static void on_next_handshake(void *arg)
+{
+    front_next_handshakes(arg);
+}
+
+static void on_file(void *arg, const char *path)
+{
+    struct gateway *g = arg;
+    bool changed = site_tokens_refresh(g->site_tokens, path);
+    changed |= revocation_refresh(g->revocation, path);
+    content_refresh(g->content, path);
+    if (changed)
+        judge_again(g, true);
+}
+
+static void watch_all(struct cmg_filewatch *w, char *const *paths)
+{
+    for (; *paths; paths++)
+        cmg_filewatch_add(w, *paths);
+}
+
+static void watch_files(struct gateway *g, const struct gateway_conf *conf)
+{
+    cmg_filewatch_clear(g->watch);
+    watch_all(g->watch, conf->revocation.files);
+    watch_all(g->watch, conf->site_tokens.certificates);
+    watch_all(g->watch, conf->content.certificates);
+    cmg_filewatch_add(g->watch, conf->site_tokens.block_list);
+    for (size_t i = 0; i < conf->nstorages; i++) {
+        cmg_filewatch_add(g->watch, conf->storages[i].key_file);
+        cmg_filewatch_add(g->watch, conf->storages[i].sas_file);
+    }
+}
+
+/* All of it or nothing. `before`: what is in force and to be put back, NULL at the start. */
+static enum cmg_rc judge_by(struct gateway *g, const struct gateway_conf *conf,
+                            const struct gateway_conf *before, struct cmg_trust *trust,
+                            struct cmg_err *err)
+{
+    struct site_tokens *tokens = site_tokens_new(conf, err);
+    if (!tokens)
+        return CMG_ECONF;
+    enum cmg_rc rc = revocation_use(g->revocation, conf, trust, err);
+    if (rc == CMG_OK && content_use(g->content, conf, err) != CMG_OK) {
+        rc = CMG_ECONF;
+        if (before)
+            (void)!revocation_use(g->revocation, before, g->client_trust, NULL);
+    }
+    if (rc != CMG_OK) {
+        site_tokens_free(tokens);
+        return rc;
+    }
+    site_tokens_free(g->site_tokens);
+    g->site_tokens = tokens;
+    cmg_fetcher_proxy(g->fetcher, conf->outbound.proxy);
+    tenants_use(g->tenants, conf);
+    throttle_use(g->throttle, conf);
+    watch_files(g, conf);
+    return CMG_OK;
+}
+
+static void judges_new(struct gateway *g)
+{
+    g->identify = (struct cmg_task){ .run = on_identify, .arg = g };
+    g->next_handshake = (struct cmg_task){ .run = on_next_handshake, .arg = g };
+    g->fetcher = cmg_fetcher_new(g->loop);
+    g->watch = cmg_filewatch_new(g->loop, on_file, g);
+    g->revocation = revocation_new(g->loop, g->fetcher, on_lists, g);
+    g->tenants = tenants_new(g->loop, g->fetcher, on_keys, g);
+    g->throttle = throttle_new(g->conf);
+    g->content = content_new(g->loop, g->fetcher);
+}
+
+static void judges_free(struct gateway *g)
+{
+    cmg_loop_cancel(g->loop, &g->identify);
+    cmg_loop_cancel(g->loop, &g->next_handshake);
+    cmg_filewatch_free(g->watch);
+    content_free(g->content);
+    tenants_free(g->tenants);
+    revocation_free(g->revocation);
+    site_tokens_free(g->site_tokens);
+    throttle_free(g->throttle);
+    cmg_fetcher_free(g->fetcher);
 }
 
 /* Listening ----------------------------------------------------------------------------- */
@@ -244,7 +362,9 @@ void *gateway_start(struct cmg_loop *l, const void *conf, struct cmg_err *err)
     g->conf = conf;
     credentials_use(g, &credentials);
     set_confs(g, conf);
+    judges_new(g);
     TAILQ_INIT(&g->clients);
+    TAILQ_INIT(&g->queue);
     TAILQ_INIT(&g->requests);
     g->retry = (struct cmg_task){ .run = on_retry, .arg = g };
     g->sweep = cmg_timer_new(l, on_sweep, g);
@@ -255,7 +375,7 @@ void *gateway_start(struct cmg_loop *l, const void *conf, struct cmg_err *err)
     g->registry = registry_new(on_registry_change, g);
     g->dock = dock_new(g);
     registry_admit(g->registry, conf);
-    if (listen_all(g, err) != CMG_OK) {
+    if (judge_by(g, conf, NULL, g->client_trust, err) != CMG_OK || listen_all(g, err) != CMG_OK) {
         gateway_free(g);
         return NULL;
     }
@@ -270,7 +390,13 @@ enum cmg_rc gateway_reload(void *daemon, const void *conf, struct cmg_err *err)
     struct credentials credentials;
     if (credentials_load(&credentials, conf, err) != CMG_OK)
         return CMG_ECONF;
+    if (judge_by(g, conf, g->conf, credentials.client_trust, err) != CMG_OK) {
+        credentials_clear(&credentials);
+        return CMG_ECONF;
+    }
     credentials_use(g, &credentials);
+    cmg_loop_defer(g->loop, &g->identify);
+    cmg_loop_defer(g->loop, &g->next_handshake);
     g->conf = conf;
     set_confs(g, conf);
     for (unsigned i = 0; i < g->nentrances; i++) {
@@ -331,6 +457,7 @@ void gateway_free(void *daemon)
     cmg_timer_free(g->drain_timer);
     dock_free(g->dock);
     registry_free(g->registry);
+    judges_free(g);
     credentials_use(g, &(struct credentials){ .client_tls = NULL });
     free(g);
 }

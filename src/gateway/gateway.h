@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* The cloud management gateway: one instance, one process, one loop.
  *
- *   front     clients' connections: TLS, HTTP/1.1 or HTTP/2, one identity each
- *   request   one request: where it goes, whether it may, its repeat, its access line
+ *   front     clients' connections: TLS, HTTP/1.1 or HTTP/2
+ *   arrival   one request as it comes: where it goes, whether it may
+ *   identify  who the client is: by certificate, by token; tenants, site_tokens, revocation and
+ *             throttle know what is needed for that
+ *   request   one request that waits or is on its way: its channel, its repeat, its access line
+ *   content   what blob storage has
  *   registry  connection points, what they publish, over which channel they are reached
  *   dock      channels: taken in, admitted, asked for their greeting
  */
@@ -23,6 +27,13 @@
 struct client;
 struct request;
 struct dock;
+struct revocation;
+struct tenants;
+struct site_tokens;
+struct throttle;
+struct content;
+struct cmg_fetcher;
+struct cmg_filewatch;
 
 TAILQ_HEAD(client_list, client);
 TAILQ_HEAD(request_list, request);
@@ -35,7 +46,7 @@ struct gateway {
 
     struct cmg_tls *client_tls, *channel_tls, *upgrade_tls;
     struct cmg_trust *client_trust, *channel_trust;
-    unsigned generation; /* counts reloads: identities judged before are judged again */
+    unsigned generation; /* counts what identities are judged by: they are judged again */
 
     struct entrance *entrances[GATEWAY_ENTRANCES]; /* owned */
     unsigned nentrances;
@@ -46,10 +57,22 @@ struct gateway {
     struct cmg_h2conn_conf channel_conf; /* channels, rh2                 */
     struct cmg_h2conn_conf haproxy_conf; /* channels, HAProxy's flavour   */
 
+    /* What clients are judged by. */
+    struct cmg_fetcher *fetcher;
+    struct cmg_filewatch *watch;
+    struct revocation *revocation;
+    struct tenants *tenants;
+    struct site_tokens *site_tokens;
+    struct throttle *throttle;
+    struct content *content;
+    struct cmg_task identify; /* parked requests are identified again */
+
     struct registry *registry;
     struct dock *dock;
     struct client_list clients;
-    unsigned nclients;
+    struct client_list queue; /* accepted, their handshake not begun: too many are under way */
+    unsigned nclients, nhandshakes;
+    struct cmg_task next_handshake;
 
     struct request_list requests; /* in flight or waiting */
     unsigned nrequests, nwaiting;

@@ -222,10 +222,11 @@ static const struct cmg_option tenant_options[] = {
       .doc = "Tenant id." },
     { "audiences", CMG_LIST(gateway_tenant_conf, audiences),
       .def = "https://ConfigMgrService", .min = 1, .max = NAMES_MAX, .reload = CMG_LIVE,
+      .check = cmg_check_uri,
       .doc = "Whom its tokens must be for: the application id URI of the server application, and "
              "the application's id where tokens have that." },
     { "issuers", CMG_LIST(gateway_tenant_conf, issuers),
-      .def = "", .min = 0, .max = NAMES_MAX, .reload = CMG_LIVE,
+      .def = "", .min = 0, .max = NAMES_MAX, .reload = CMG_LIVE, .check = cmg_check_uri,
       .doc = "Who issues its tokens, byte for byte; unset: https://sts.windows.net/ID/ and "
              "https://login.microsoftonline.com/ID/v2.0." },
     { "client-app", CMG_TEXT(gateway_tenant_conf, client_app),
@@ -233,7 +234,7 @@ static const struct cmg_option tenant_options[] = {
       .example = "0b7e6d8e-6c0c-4b8e-8f0e-9d4d9a1f2c33",
       .doc = "Application id of the client application, which clients are told (AADAuthInfo)." },
     { "resource", CMG_TEXT(gateway_tenant_conf, resource),
-      .def = "", .reload = CMG_LIVE,
+      .def = "", .reload = CMG_LIVE, .check = cmg_check_uri,
       .doc = "Application id URI that clients are told; unset: the first audience." },
     { "discovery", CMG_TEXT(gateway_tenant_conf, discovery),
       .def = "", .reload = CMG_LIVE, .check = cmg_check_url,

@@ -167,7 +167,7 @@ static void set_fixed(struct member *m, const struct gateway_conf *conf, const c
         if (strcmp(c->connection_point, label))
             continue;
         if (cmg_endpoint_set_add_words(&m->fixed, c->id, (enum cmg_role)c->role, c->paths,
-                                       c->client_auth, c->max_request_bytes, &err) != CMG_OK)
+                                       c->client_auth, c->max_request_bytes, false, &err) != CMG_OK)
             log_error("registry.endpoint_refused", KV("endpoint", c->id), KV("why", err.text));
     }
 }
@@ -310,6 +310,7 @@ enum verdict registry_pick(struct registry *r, struct cmg_str id, struct cmg_str
             continue;
         fits = true;
         pick->max_request_bytes = o->endpoint->max_request_bytes;
+        pick->wants_certificate = o->endpoint->wants_certificate;
         pick->link = least_loaded(o->member, &up);
         if (pick->link) {
             route->next = at + 1;

@@ -64,6 +64,7 @@ enum verdict {
 struct route_pick {
     struct link *link;
     int64_t max_request_bytes;
+    bool wants_certificate; /* the client's certificate is to go along, if it came by one */
 };
 
 /* Round robin over the connection points of the endpoint's site that publish it; for each of

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* A request's way through the gateway:
+/* A request's way through the gateway, once it has arrived:
  *
- *   route ----> refused
- *     |
- *   identify -> refused
- *     |
+ *   IDENTIFYING --> refused          keys or a revocation list are on their way
+ *     |     |
+ *     |     +-----> answered         service metadata
+ *     v
  *   find a channel <---------+--- the peer certainly did not process it
  *     |        |             |
- *     |      wait ---> 503   |
+ *     |     WAITING -> 503   |
  *     v                      |
- *   pipe --------------------+
- *     |
- *   done: one access event
+ *   PIPING ------------------+       ASKING  blob storage, for content
+ *     |                                |
+ *   OVER: one access event <-----------+
  *
  * The head that goes out is put together once and kept for a repeat.
  */
@@ -27,19 +27,19 @@
 #include "cmg/channel/wire.h"
 #include "cmg/http/message.h"
 #include "cmg/http/pipe.h"
-#include "cmg/proto/forwarding.h"
-#include "cmg/proto/path.h"
-#include "gateway/dock.h"
+#include "gateway/content.h"
 #include "gateway/front.h"
+#include "gateway/refusal.h"
+#include "gateway/throttle.h"
 
 enum {
     HOLD_BYTES = 64 * 1024, /* request body kept for a repeat */
     REPEATS_MAX = 5,
-    RETRY_AFTER_S = 5,
+    IDENTIFY_MS = 60 * 1000, /* the last resort: fetches have shorter limits of their own */
     SWEEP_MS = 500
 };
 
-enum state { WAITING, PIPING, OVER };
+enum state { IDENTIFYING, ASKING, WAITING, PIPING, OVER };
 
 struct request {
     struct gateway *gateway;
@@ -47,79 +47,21 @@ struct request {
     struct cmg_pipe pipe;
     enum state state;
     unsigned repeats;
-    char id[32];
+    char id[REQUEST_ID];
     int64_t started_us, waiting_since_ms;
     uint64_t moved;      /* body bytes seen at the last sweep */
     int64_t moved_ms;    /* when they last grew               */
     const char *sent_to; /* name of the connection point; lives as long as the registry */
     char who[128];
-    struct cmg_path path; /* into head.target */
-    char why[200];        /* for the access event; "" when all is well */
+    enum cmg_identity_how how;
+    struct cmg_path path;    /* into head.target */
+    char why[200];           /* for the access event; "" when all is well */
+    struct content_ask *ask; /* ASKING */
     struct cmg_task bury;
     TAILQ_ENTRY(request) entry;
-    struct cmg_head head; /* as sent down the channel; its bytes follow the struct */
+    struct cmg_head head; /* IDENTIFYING, ASKING: as received; else as sent down the channel */
+    void *room;           /* owned; the head's bytes when they do not follow the struct */
 };
-
-/* Refusals ------------------------------------------------------------------------------ */
-
-struct refusal {
-    unsigned status;
-    const char *phrase, *error;
-    unsigned retry_after_s;
-    const char *challenge; /* WWW-Authenticate */
-};
-
-static const struct refusal bad_request = { 400, "CMGService_Bad_Request", "http_request_error", 0,
-                                            NULL };
-static const struct refusal bad_method = { 405, "CMGService_Method_Not_Allowed",
-                                           "http_request_denied", 0, NULL };
-static const struct refusal no_certificate = { 403, "CMGService_Client_Certificate_Required",
-                                               "http_request_denied", 0, NULL };
-static const struct refusal bad_certificate = { 401, "CMGService_Invalid_Certificate",
-                                                "http_request_denied", 0, "Mutual" };
-static const struct refusal bad_token = { 401, "CMGService_Invalid_Token", "http_request_denied", 0,
-                                          "Bearer" };
-static const struct refusal not_admitted = { 403, "CMGService_Not_Admitted", "http_request_denied",
-                                             0, NULL };
-static const struct refusal not_published = { 404, "CMGService_Not_Published",
-                                              "http_request_denied", 0, NULL };
-static const struct refusal too_large = { 413, "CMGService_Request_Too_Large",
-                                          "http_request_denied", 0, NULL };
-static const struct refusal busy = { 503, "CMGService_Busy", "connection_limit_reached",
-                                     RETRY_AFTER_S, NULL };
-static const struct refusal no_point = { 503, "CMGService_No_Connection_Point",
-                                         "destination_unavailable", RETRY_AFTER_S, NULL };
-static const struct refusal channel_failed = { 502, "CMGService_Bad_Gateway",
-                                               "connection_terminated", 0, NULL };
-static const struct refusal bad_answer = { 502, "CMGService_Bad_Gateway", "http_protocol_error", 0,
-                                           NULL };
-static const struct refusal timed_out = { 504, "CMGService_Gateway_Timeout",
-                                          "http_response_timeout", 0, NULL };
-
-static void refuse_exchange(struct gateway *g, const struct client *client, struct cmg_exchange *x,
-                            const struct refusal *r, const char *detail, const char *id,
-                            struct cmg_str method)
-{
-    struct cmg_field more[3];
-    size_t n = 0;
-    if (r->challenge)
-        more[n++] = (struct cmg_field){ CMG_STR("WWW-Authenticate"), cmg_str(r->challenge) };
-    if (client_is_h2(client)) /* HTTP/2 has no reason phrase, and clients read it */
-        more[n++] = (struct cmg_field){ CMG_STR(CMG_WIRE_REASON), cmg_str(r->phrase) };
-    more[n++] = (struct cmg_field){ CMG_STR(CMG_WIRE_REQUEST_ID), cmg_str(id) };
-    struct cmg_refusal out = {
-        .status = r->status,
-        .phrase = r->phrase,
-        .error = r->error,
-        .detail = detail,
-        .by = g->conf->gateway.name,
-        .request_id = id,
-        .retry_after_s = r->retry_after_s,
-        .fields = more,
-        .nfields = n,
-    };
-    cmg_refuse(x, &out, cmg_str_eq(method, CMG_STR("HEAD")));
-}
 
 static void access_event(const struct request *q, unsigned status)
 {
@@ -128,10 +70,10 @@ static void access_event(const struct request *q, unsigned status)
         return;
     int64_t us = cmg_clock_us() - q->started_us;
     log_info("access", KV("request", q->id), KV("peer", client_peer(q->client)),
-             KV("who", (const char *)q->who), KV("method", q->head.method),
-             KV("path", q->path.path), KV("status", status), KV("in_bytes", q->pipe.request_bytes),
-             KV("out_bytes", q->pipe.response_bytes), KV("us", us),
-             KV("connection_point", q->sent_to), KV("repeats", q->repeats),
+             KV("who", cmg_or_none(q->who)), KV("how", cmg_identity_how_name(q->how)),
+             KV("method", q->head.method), KV("path", q->path.path), KV("status", status),
+             KV("in_bytes", q->pipe.request_bytes), KV("out_bytes", q->pipe.response_bytes),
+             KV("us", us), KV("connection_point", q->sent_to), KV("repeats", q->repeats),
              KV("why", cmg_or_none(q->why)));
 }
 
@@ -141,43 +83,77 @@ static void on_bury(void *arg)
 {
     struct request *q = arg;
     cmg_pipe_clear(&q->pipe);
+    free(q->room);
     free(q);
+}
+
+static bool is_waiting(const struct request *q)
+{
+    return q->state == WAITING || q->state == IDENTIFYING;
+}
+
+/* The one door: who waits is counted, because there is a ceiling. */
+static void enter(struct request *q, enum state state)
+{
+    struct gateway *g = q->gateway;
+    bool waited = is_waiting(q);
+    q->state = state;
+    if (is_waiting(q) && !waited)
+        g->nwaiting++;
+    else if (waited && !is_waiting(q))
+        g->nwaiting--;
+    if (!cmg_timer_armed(g->sweep))
+        cmg_timer_set(g->sweep, SWEEP_MS);
 }
 
 static void leave(struct request *q)
 {
     struct gateway *g = q->gateway;
-    if (q->state == WAITING)
-        g->nwaiting--;
-    q->state = OVER;
+    enter(q, OVER);
+    content_cancel(q->ask);
+    q->ask = NULL;
     TAILQ_REMOVE(&g->requests, q, entry);
     g->nrequests--;
     cmg_loop_defer(g->loop, &q->bury);
     gateway_check_drained(g);
 }
 
-static void refuse(struct request *q, const struct refusal *r, const char *detail)
+static void refuse_for(struct request *q, const struct refusal *r, unsigned retry_after_s,
+                       const char *detail)
 {
     struct cmg_exchange *in = cmg_pipe_detach(&q->pipe);
     snprintf(q->why, sizeof(q->why), "%s", detail);
     if (in)
-        refuse_exchange(q->gateway, q->client, in, r, detail, q->id, q->head.method);
+        refusal_send(q->gateway, q->client, in, r, retry_after_s, detail, q->id, q->head.method);
     access_event(q, r->status);
     leave(q);
 }
 
-static void wait(struct request *q)
+static void refuse(struct request *q, const struct refusal *r, const char *detail)
 {
-    struct gateway *g = q->gateway;
-    if (q->state == WAITING)
-        return;
-    q->state = WAITING;
-    g->nwaiting++;
-    if (!cmg_timer_armed(g->sweep))
-        cmg_timer_set(g->sweep, SWEEP_MS);
+    refuse_for(q, r, 0, detail);
 }
 
+/* A channel ----------------------------------------------------------------------------- */
+
 static void find_channel(struct request *q);
+
+enum { CLIENT_CERTIFICATE = 12 * 1024 };
+
+/* It is long, so it goes only to endpoints that ask for it. */
+static void add_certificate(const struct request *q, struct cmg_head *head, char *room)
+{
+    struct cmg_field *fields = q->gateway->fields;
+    size_t n = 0;
+    if (q->how == CMG_BY_CERTIFICATE)
+        n = cmg_tls_peer_certificate_field(client_ssl(q->client), room, CLIENT_CERTIFICATE);
+    if (!n)
+        return;
+    memcpy(fields, head->fields, head->nfields * sizeof(*fields));
+    fields[head->nfields++] =
+        (struct cmg_field){ CMG_STR(CMG_WIRE_CLIENT_CERT), (struct cmg_str){ room, n } };
+    head->fields = fields;
+}
 
 static void send_down(struct request *q, const struct route_pick *pick)
 {
@@ -188,13 +164,15 @@ static void send_down(struct request *q, const struct route_pick *pick)
         find_channel(q);
         return;
     }
-    if (q->state == WAITING)
-        g->nwaiting--;
-    q->state = PIPING;
+    enter(q, PIPING);
     q->sent_to = member_name(pick->link->member);
-    if (out->ops->head(out, &q->head) != CMG_OK) {
+    struct cmg_head head = q->head;
+    char certificate[CLIENT_CERTIFICATE];
+    if (pick->wants_certificate)
+        add_certificate(q, &head, certificate);
+    if (out->ops->head(out, &head) != CMG_OK) {
         out->ops->abort(out);
-        refuse(q, &bad_request, "the request cannot be expressed in HTTP/2");
+        refuse(q, &refusal_bad_request, "the request cannot be expressed in HTTP/2");
         return;
     }
     cmg_pipe_join(&q->pipe, out);
@@ -215,25 +193,27 @@ static void find_channel(struct request *q)
         send_down(q, &pick);
         return;
     case ROUTE_UNPUBLISHED:
-        refuse(q, &not_published, "no connection point publishes this id and path");
+        refuse(q, &refusal_not_published, "no connection point publishes this id and path");
         return;
     case ROUTE_TOO_LARGE:
-        refuse(q, &too_large, "the request body is larger than this endpoint takes");
+        refuse(q, &refusal_too_large, "the request body is larger than this endpoint takes");
         return;
     case ROUTE_BUSY:
         if (late)
-            refuse(q, &busy, "every channel to this endpoint carries all the requests it may");
+            refuse(q, &refusal_busy,
+                   "every channel to this endpoint carries all the requests it may");
         else
-            wait(q);
+            enter(q, WAITING);
         return;
     case ROUTE_AWAY:
         if (late)
-            refuse(q, &no_point, "no connection point of this endpoint's site is connected");
+            refuse(q, &refusal_no_point,
+                   "no connection point of this endpoint's site is connected");
         else
-            wait(q);
+            enter(q, WAITING);
         return;
     case ROUTE_NOBODY:
-        refuse(q, &no_point, "no connection point has connected yet");
+        refuse(q, &refusal_no_point, "no connection point has connected yet");
         return;
     }
 }
@@ -300,11 +280,11 @@ static void on_failed(struct cmg_pipe *p, const struct cmg_fault *why)
     char detail[256];
     snprintf(detail, sizeof(detail), "connection point %s: %s", q->sent_to, why->text);
     if (why->unprocessed)
-        refuse(q, &no_point, detail);
+        refuse(q, &refusal_no_point, detail);
     else if (why->malformed)
-        refuse(q, &bad_answer, detail);
+        refuse(q, &refusal_bad_answer, detail);
     else
-        refuse(q, &channel_failed, detail);
+        refuse(q, &refusal_channel_failed, detail);
 }
 
 static void on_done(struct cmg_pipe *p, enum cmg_pipe_end end, const struct cmg_fault *why)
@@ -324,7 +304,7 @@ static void on_done(struct cmg_pipe *p, enum cmg_pipe_end end, const struct cmg_
         break;
     case CMG_PIPE_TOO_LARGE:
         if (!p->answered) {
-            refuse(q, &too_large, why->text);
+            refuse(q, &refusal_too_large, why->text);
             return;
         }
         p->in->ops->abort(p->in);
@@ -340,100 +320,6 @@ static const struct cmg_pipe_events pipe_events = { on_response, on_failed, on_d
 
 /* Birth --------------------------------------------------------------------------------- */
 
-static void next_id(struct gateway *g, char out[32])
-{
-    static const char digits[] = "0123456789abcdef";
-    uint32_t id = g->next_id++;
-    memcpy(out, g->id_prefix, 16);
-    for (int i = 23; i >= 16; i--, id >>= 4)
-        out[i] = digits[id & 15];
-    out[24] = '\0';
-}
-
-/* A request that is answered here and now; nothing of it is kept. */
-struct brief {
-    struct gateway *gateway;
-    struct client *client;
-    struct cmg_exchange *x;
-    const struct cmg_head *head;
-    struct cmg_path path;
-    char id[32];
-    int64_t started_us;
-    const struct cmg_tls_identity *identity;
-};
-
-static void brief_access(const struct brief *b, unsigned status, const char *who, const char *why)
-{
-    if (!b->gateway->conf->log.access)
-        return;
-    struct cmg_str path = b->path.path.p ? b->path.path : CMG_STR("-");
-    log_info("access", KV("request", b->id), KV("peer", client_peer(b->client)), KV("who", who),
-             KV("method", b->head->method), KV("path", path), KV("status", status),
-             KV("us", cmg_clock_us() - b->started_us), KV("why", why));
-}
-
-static void brief_refuse(const struct brief *b, const struct refusal *r, const char *detail)
-{
-    refuse_exchange(b->gateway, b->client, b->x, r, detail, b->id, b->head->method);
-    brief_access(b, r->status, "-", detail);
-}
-
-static bool safe_method(struct cmg_str m)
-{
-    return cmg_str_eq(m, CMG_STR("GET")) || cmg_str_eq(m, CMG_STR("HEAD"));
-}
-
-/* False when it was refused. */
-static bool identify(struct brief *b)
-{
-    const struct cmg_err *why;
-    if (b->path.tree == CMG_TREE_SERVERAUTH) {
-        brief_refuse(b, &bad_token, "no token is accepted here yet: use a client certificate");
-        return false;
-    }
-    if (client_certificate(b->client, &b->identity, &why))
-        return true;
-    brief_refuse(b, why->code == CMG_ECONF ? &no_certificate : &bad_certificate, why->text);
-    return false;
-}
-
-static void answer_metadata(struct brief *b)
-{
-    const struct gateway_conf *conf = b->gateway->conf;
-    char body[512];
-    if (!safe_method(b->head->method)) {
-        brief_refuse(b, &bad_method, "service metadata is read with GET or HEAD");
-        return;
-    }
-    /* Names are checked by the option table: nothing in them needs escaping. */
-    int n = snprintf(body, sizeof(body),
-                     "{\"service\":\"%s\",\"version\":\"%s\",\"instance\":%d,\"instances\":%d}\n",
-                     conf->gateway.name, CMG_VERSION, (int)conf->gateway.instance,
-                     (int)conf->gateway.instances);
-    cmg_answer(b->x, 200, CMG_STR("application/json"), (struct cmg_str){ body, (size_t)n },
-               cmg_str_eq(b->head->method, CMG_STR("HEAD")));
-    brief_access(b, 200, b->identity->name, NULL);
-}
-
-/* The client's fields, without what it may not say, then ours. */
-static size_t put_fields(const struct brief *b)
-{
-    struct gateway *g = b->gateway;
-    const struct cmg_head *head = b->head;
-    size_t n = 0;
-    for (size_t i = 0; i < head->nfields; i++)
-        if (!cmg_field_is_forged(head->fields[i].name))
-            g->fields[n++] = head->fields[i];
-    const struct cmg_field ours[] = {
-        { CMG_STR("Forwarded"), cmg_str(client_forwarded(b->client)) },
-        { CMG_STR("X-Forwarded-For"), cmg_str(client_address(b->client)) },
-        { CMG_STR(CMG_WIRE_REQUEST_ID), cmg_str(b->id) },
-        { CMG_STR(CMG_WIRE_IDENTITY), cmg_str(client_identity(b->client)) },
-    };
-    memcpy(&g->fields[n], ours, sizeof(ours));
-    return n + CMG_COUNT(ours);
-}
-
 /* The same path in another copy of its target. */
 static struct cmg_path path_in(const struct cmg_path *p, const char *was, const char *is)
 {
@@ -446,78 +332,142 @@ static struct cmg_path path_in(const struct cmg_path *p, const char *was, const 
 }
 
 /* From here on the request has a life of its own. */
-static void start(struct brief *b)
+static struct request *request_make(const struct arrival *a, const struct cmg_head *head,
+                                    enum state state)
 {
-    struct gateway *g = b->gateway;
-    struct cmg_head out = *b->head;
-    out.scheme = CMG_STR("https");
-    out.nfields = put_fields(b);
-    out.fields = g->fields;
-    struct request *q = cmg_realloc(NULL, sizeof(*q) + cmg_head_size(&out));
-    *q = (struct request){ .gateway = g, .client = b->client, .started_us = b->started_us };
-    memcpy(q->id, b->id, sizeof(q->id));
-    cmg_str_put(q->who, sizeof(q->who), cmg_str(b->identity->name));
-    cmg_head_copy(&q->head, &out, q + 1);
-    q->path = path_in(&b->path, b->head->target.p, q->head.target.p);
-
+    struct gateway *g = a->gateway;
+    struct request *q = cmg_realloc(NULL, sizeof(*q) + cmg_head_size(head));
+    *q = (struct request){ .gateway = g, .client = a->client, .started_us = a->started_us };
+    memcpy(q->id, a->id, sizeof(q->id));
+    cmg_head_copy(&q->head, head, q + 1);
+    q->path = path_in(&a->path, a->head->target.p, q->head.target.p);
     q->bury = (struct cmg_task){ .run = on_bury, .arg = q };
     q->moved_ms = q->waiting_since_ms = cmg_loop_now_ms(g->loop);
-    q->state = PIPING;
+    q->state = OVER;
+    enter(q, state);
     TAILQ_INSERT_TAIL(&g->requests, q, entry);
     g->nrequests++;
-    if (!cmg_timer_armed(g->sweep))
-        cmg_timer_set(g->sweep, SWEEP_MS);
-    cmg_pipe_start(&q->pipe, b->x, b->head->end, UINT64_MAX, HOLD_BYTES, &pipe_events);
+    cmg_pipe_start(&q->pipe, a->x, a->head->end, UINT64_MAX, HOLD_BYTES, &pipe_events);
+    return q;
+}
+
+static void set_identity(struct request *q, const struct cmg_identity *who)
+{
+    cmg_str_put(q->who, sizeof(q->who), cmg_str(who->name));
+    q->how = who->how;
+}
+
+void request_relay(const struct arrival *a, const struct identification *by)
+{
+    struct cmg_head out = arrival_forwarded(a->gateway, a->client, a->head, a->id, by->text);
+    struct request *q = request_make(a, &out, PIPING);
+    set_identity(q, by->who);
     find_channel(q);
 }
 
-void request_new(struct gateway *g, struct client *client, struct cmg_exchange *x,
-                 const struct cmg_head *head)
+/* Identification ------------------------------------------------------------------------ */
+
+void request_park(const struct arrival *a)
 {
-    struct brief b = { .gateway = g, .client = client, .x = x, .head = head };
-    struct cmg_err err;
-    b.started_us = cmg_clock_us();
-    next_id(g, b.id);
-    if (cmg_path_parse(head->target, &b.path, &err) != CMG_OK) {
-        brief_refuse(&b, &bad_request, err.text);
-    } else if (cmg_str_istarts(head->target, CMG_STR(CMG_WIRE_UPGRADE_PATH))) {
-        const char *why = client_upgrade_refusal(client);
-        brief_refuse(&b, &not_admitted, *why ? why : "channels ask for Upgrade: " CMG_WIRE_UPGRADE);
-    } else if (client_door(client) != DOOR_CLIENTS || b.path.tree == CMG_TREE_NONE ||
-               !b.path.id.n) {
-        brief_refuse(&b, &not_published, "nothing is published at this path");
-    } else if (identify(&b)) {
-        if (cmg_str_ieq(b.path.id, CMG_STR("ServiceMetadata")) && !b.path.rest.n)
-            answer_metadata(&b);
-        else
-            start(&b);
+    struct gateway *g = a->gateway;
+    struct request *q = request_make(a, a->head, IDENTIFYING);
+    if ((int64_t)g->nwaiting > g->conf->clients.hold_max)
+        refuse(q, &refusal_busy, "too many requests wait for keys or revocation lists");
+}
+
+static void answer_parked_metadata(struct request *q)
+{
+    if (!answer_metadata(q->gateway, q->pipe.in, q->head.method)) {
+        refuse(q, &refusal_bad_method, "service metadata is read with GET or HEAD");
+        return;
+    }
+    q->pipe.in = NULL; /* it is over */
+    access_event(q, 200);
+    leave(q);
+}
+
+static void relay_parked(struct request *q, const struct identification *by)
+{
+    struct cmg_head out = arrival_forwarded(q->gateway, q->client, &q->head, q->id, by->text);
+    const char *was = q->head.target.p;
+    q->room = cmg_realloc(NULL, cmg_head_size(&out));
+    cmg_head_copy(&q->head, &out, q->room);
+    q->path = path_in(&q->path, was, q->head.target.p);
+    q->waiting_since_ms = cmg_loop_now_ms(q->gateway->loop);
+    enter(q, PIPING);
+    find_channel(q);
+}
+
+static void identify_again(struct request *q)
+{
+    struct gateway *g = q->gateway;
+    struct identification by = { .who = NULL };
+    const char *why;
+    enum identified is = identify(g, q->client, &q->head, &q->path, &by);
+    if (is == IDENTIFY_LATER) {
+        if (cmg_loop_now_ms(g->loop) - q->waiting_since_ms >= IDENTIFY_MS)
+            refuse(q, &refusal_busy, "keys or revocation lists did not come in time");
+        return;
+    }
+    if (is == IDENTIFY_REFUSED) {
+        refuse_for(q, by.refusal, by.retry_after_s, by.why.text);
+        return;
+    }
+    set_identity(q, by.who);
+    unsigned wait = throttle_identity(g->throttle, by.who, cmg_loop_now_ms(g->loop), &why);
+    if (wait)
+        refuse_for(q, &refusal_too_many, wait, why);
+    else if (arrival_is_metadata(&q->path))
+        answer_parked_metadata(q);
+    else
+        relay_parked(q, &by);
+}
+
+void request_identify_all(struct gateway *g)
+{
+    struct request *q, *next;
+    for (q = TAILQ_FIRST(&g->requests); q && g->nwaiting; q = next) {
+        next = TAILQ_NEXT(q, entry);
+        if (q->state == IDENTIFYING)
+            identify_again(q);
     }
 }
 
-void request_malformed(struct gateway *g, struct client *client, struct cmg_refusal *r)
+/* Content ------------------------------------------------------------------------------- */
+
+static const struct refusal *storage_refusal(unsigned status)
 {
-    static const struct {
-        unsigned status;
-        const char *phrase;
-    } phrases[] = {
-        { 408, "CMGService_Request_Timeout" },       { 414, "CMGService_Target_Too_Long" },
-        { 431, "CMGService_Head_Too_Large" },        { 501, "CMGService_Not_Implemented" },
-        { 505, "CMGService_Version_Not_Supported" },
-    };
-    r->phrase = bad_request.phrase;
-    for (size_t i = 0; i < CMG_COUNT(phrases); i++)
-        if (phrases[i].status == r->status)
-            r->phrase = phrases[i].phrase;
-    next_id(g, g->malformed_id);
-    r->by = g->conf->gateway.name;
-    r->request_id = g->malformed_id;
-    g->malformed_field[0] =
-        (struct cmg_field){ CMG_STR(CMG_WIRE_REQUEST_ID), cmg_str(g->malformed_id) };
-    g->malformed_field[1] = (struct cmg_field){ CMG_STR(CMG_WIRE_REASON), cmg_str(r->phrase) };
-    r->fields = g->malformed_field;
-    r->nfields = client_is_h2(client) ? 2 : 1;
-    log_info("client.malformed", KV("request", (const char *)g->malformed_id),
-             KV("peer", client_peer(client)), KV("status", r->status), KV("why", r->detail));
+    return status == 404   ? &refusal_no_content
+           : status == 503 ? &refusal_busy
+           : status == 504 ? &refusal_storage_timeout
+                           : &refusal_storage_failed;
+}
+
+static void on_content(void *arg, const struct content_answer *answer)
+{
+    struct request *q = arg;
+    q->ask = NULL;
+    if (answer->status != 200) {
+        refuse(q, storage_refusal(answer->status), answer->why);
+        return;
+    }
+    cmg_answer(q->pipe.in, 200, answer->type, answer->body,
+               cmg_str_eq(q->head.method, CMG_STR("HEAD")));
+    q->pipe.in = NULL; /* it is over */
+    q->pipe.response_bytes = answer->body.n;
+    access_event(q, 200);
+    leave(q);
+}
+
+void request_content(const struct arrival *a, const struct cmg_identity *who,
+                     const struct cmg_content_token *token)
+{
+    struct gateway *g = a->gateway;
+    struct request *q = request_make(a, a->head, ASKING);
+    const struct cmg_field *accept =
+        cmg_field_find(q->head.fields, q->head.nfields, CMG_STR("Accept"));
+    set_identity(q, who);
+    q->ask = content_start(g->content, token, accept ? accept->value : CMG_STR(""), on_content, q);
 }
 
 /* Time ---------------------------------------------------------------------------------- */
@@ -547,7 +497,7 @@ static void check_silence(struct request *q, int64_t now)
     snprintf(detail, sizeof(detail), "connection point %s said nothing for %" PRId64 " ms",
              q->sent_to, now - q->moved_ms);
     if (!q->pipe.answered) {
-        refuse(q, &timed_out, detail);
+        refuse(q, &refusal_timed_out, detail);
         return;
     }
     struct cmg_exchange *in = cmg_pipe_detach(&q->pipe);
@@ -566,7 +516,9 @@ void request_sweep(struct gateway *g)
         next = TAILQ_NEXT(q, entry);
         if (q->state == WAITING)
             find_channel(q);
-        else
+        else if (q->state == IDENTIFYING)
+            identify_again(q);
+        else if (q->state == PIPING)
             check_silence(q, now);
     }
     if (g->nrequests)

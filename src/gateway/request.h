@@ -1,20 +1,25 @@
 /* SPDX-License-Identifier: MIT */
-/* One request of one client, from its head to its access event. */
+/* A request that is not answered at once, from its arrival to its access event: it waits for its
+ * client to be identified, for blob storage or for a channel, or it is on its way through one. */
 #ifndef CMG_GATEWAY_REQUEST_H
 #define CMG_GATEWAY_REQUEST_H
 
-#include "cmg/http/message.h"
+#include "cmg/auth/content_token.h"
+#include "gateway/arrival.h"
 #include "gateway/gateway.h"
 
-/* Takes the exchange: answers it, or sends it down a channel. */
-void request_new(struct gateway *g, struct client *client, struct cmg_exchange *x,
-                 const struct cmg_head *head);
-
-/* A request that could not be read: fills in who refuses it, and logs it. */
-void request_malformed(struct gateway *g, struct client *client, struct cmg_refusal *r);
+/* Sends it down a channel. */
+void request_relay(const struct arrival *a, const struct identification *by);
+/* Waits until its client can be identified. */
+void request_park(const struct arrival *a);
+/* Asks blob storage. */
+void request_content(const struct arrival *a, const struct cmg_identity *who,
+                     const struct cmg_content_token *token);
 
 /* Waiting requests look for a channel again. */
 void request_retry_all(struct gateway *g);
+/* Keys or lists have come, or failed to: parked requests are identified again. */
+void request_identify_all(struct gateway *g);
 
 /* Silence and waits that lasted too long; runs now and then while requests are there. */
 void request_sweep(struct gateway *g);

@@ -15,15 +15,19 @@
 
 struct tenants;
 
-/* `on_keys` after a fetch that was waited for has ended, well or not: ask again. */
+/* `on_keys` when a tenant has other keys, and after a fetch that was waited for has ended, well or
+ * not: ask again, also about tokens that were good. */
 struct tenants *tenants_new(struct cmg_loop *l, struct cmg_fetcher *f, void (*on_keys)(void *arg),
                             void *arg);
-void tenants_free(struct tenants *t);
+void tenants_free(struct tenants *t); /* NULL is ignored */
 
-/* These tenants from now on. Keys of those that stay (same id and discovery) are kept. */
+/* These tenants from now on; `conf` must live until the next call or tenants_free. Keys of those
+ * that stay (same id and discovery) are kept. Whoever waited for one that goes or is switched off
+ * hears on_keys, too. */
 void tenants_use(struct tenants *t, const struct gateway_conf *conf);
 
-/* The tenant that has `issuer` among its issuers. NULL: none. */
+/* The tenant that has `issuer` among its issuers, switched off or not. NULL: none. Good until
+ * tenants_use: after on_keys look it up again. */
 struct tenant *tenants_by_issuer(struct tenants *t, struct cmg_str issuer);
 
 /* Verifies a token of that tenant. CMG_OK: *out says who. CMG_MORE: keys are on their way, ask

@@ -175,6 +175,7 @@ static void add(struct h2_outgoing *o, struct cmg_str name, struct cmg_str value
 static bool is_fleeting(struct cmg_str name)
 {
     return cmg_str_ieq(name, CMG_STR("cmg-request-id")) ||
+           cmg_str_ieq(name, CMG_STR("cmg-client-cert")) ||
            cmg_str_ieq(name, CMG_STR("x-forwarded-for")) || cmg_str_ieq(name, CMG_STR("forwarded"));
 }
 

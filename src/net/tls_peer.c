@@ -11,6 +11,8 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#include "cmg/proto/base64.h"
+#include "tls_peer.h"
 #include "trust.h"
 #include "verdict.h"
 
@@ -102,14 +104,11 @@ static void describe(const X509 *x, struct cmg_tls_identity *id)
     id->not_after = seconds(X509_get0_notAfter(x));
 }
 
-enum cmg_rc cmg_tls_peer_judge(struct ssl_st *ssl, struct cmg_trust *trust,
-                               enum cmg_tls_usage usage, struct cmg_tls_identity *id,
-                               struct cmg_err *err)
+enum cmg_rc cmg_peer_judge(X509 *leaf, const struct cmg_peer_judging *j,
+                           struct cmg_tls_identity *id, struct cmg_err *err)
 {
     /* The sentence may reach the peer, whose business our folders are not. */
-    const char *slash = strrchr(trust->path, '/');
-    const struct cmg_verdict_rule rule = { usage, true, slash ? slash + 1 : trust->path };
-    X509 *leaf = SSL_get0_peer_certificate(ssl);
+    const struct cmg_verdict_rule rule = { j->usage, true, cmg_verdict_file(j->path) };
 
     memset(id, 0, sizeof(*id));
     if (!leaf)
@@ -118,13 +117,58 @@ enum cmg_rc cmg_tls_peer_judge(struct ssl_st *ssl, struct cmg_trust *trust,
 
     /* No untrusted certificates: what the peer sent along is not looked at. */
     X509_STORE_CTX *c = X509_STORE_CTX_new();
-    if (!c || !X509_STORE_CTX_init(c, trust->store, leaf, NULL))
+    if (!c || !X509_STORE_CTX_init(c, j->store, leaf, NULL))
         abort();
-    X509_STORE_CTX_set_purpose(c, usage == CMG_TLS_CLIENT_AUTH ? X509_PURPOSE_SSL_CLIENT
-                                                               : X509_PURPOSE_SSL_SERVER);
+    X509_STORE_CTX_set_purpose(c, j->usage == CMG_TLS_CLIENT_AUTH ? X509_PURPOSE_SSL_CLIENT
+                                                                  : X509_PURPOSE_SSL_SERVER);
     X509_VERIFY_PARAM_set_auth_level(X509_STORE_CTX_get0_param(c), SECURITY_BITS_112);
+    if (j->prepare)
+        j->prepare(c, j->arg);
     enum cmg_rc rc = cmg_verdict_judge(c, &rule, err);
+    if (rc == CMG_OK && j->on_good)
+        j->on_good(c, j->arg);
     X509_STORE_CTX_free(c);
     ERR_clear_error();
     return rc;
+}
+
+enum cmg_rc cmg_tls_judge(struct x509_st *leaf, struct cmg_trust *trust, enum cmg_tls_usage usage,
+                          struct cmg_tls_identity *id, struct cmg_err *err)
+{
+    const struct cmg_peer_judging j = { .store = trust->store,
+                                        .path = trust->path,
+                                        .usage = usage };
+    return cmg_peer_judge(leaf, &j, id, err);
+}
+
+struct x509_st *cmg_tls_peer_certificate(struct ssl_st *ssl)
+{
+    return SSL_get0_peer_certificate(ssl);
+}
+
+enum cmg_rc cmg_tls_peer_judge(struct ssl_st *ssl, struct cmg_trust *trust,
+                               enum cmg_tls_usage usage, struct cmg_tls_identity *id,
+                               struct cmg_err *err)
+{
+    return cmg_tls_judge(cmg_tls_peer_certificate(ssl), trust, usage, id, err);
+}
+
+size_t cmg_tls_peer_certificate_field(struct ssl_st *ssl, char *out, size_t size)
+{
+    const X509 *leaf = SSL_get0_peer_certificate(ssl);
+    unsigned char *der = NULL;
+    int n = leaf ? i2d_X509(leaf, &der) : 0;
+    size_t text = n > 0 ? cmg_base64_size(CMG_BASE64, (size_t)n) + 2 : 0;
+
+    if (size)
+        out[0] = '\0';
+    if (text >= size)
+        text = 0;
+    if (text) {
+        out[0] = ':';
+        cmg_base64_put(CMG_BASE64, (struct cmg_str){ (const char *)der, (size_t)n }, out + 1);
+        memcpy(out + text - 1, ":", 2);
+    }
+    OPENSSL_free(der);
+    return text;
 }

@@ -102,7 +102,7 @@ static bool name_text(const X509_NAME *name, int nid, char *out, size_t size)
     return n > 0;
 }
 
-static void who_name(const X509_NAME *name, char *out, size_t size)
+void cmg_verdict_name(const X509_NAME *name, char *out, size_t size)
 {
     char whole[512];
     if (name_text(name, NID_commonName, out, size))
@@ -149,9 +149,15 @@ void cmg_verdict_who(const X509 *x, char *out, size_t size)
 {
     const X509_NAME *subject = X509_get_subject_name(x);
     if (X509_NAME_entry_count(subject) > 0)
-        who_name(subject, out, size);
+        cmg_verdict_name(subject, out, size);
     else
         cmg_verdict_names(x, out, size);
+}
+
+const char *cmg_verdict_file(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
 }
 
 void cmg_verdict_date(const ASN1_TIME *t, char out[16])
@@ -192,7 +198,7 @@ static enum cmg_rc wrong_usage(const char *who, enum cmg_tls_usage usage, struct
 static enum cmg_rc no_issuer(const X509 *x, const char *who, const char *file, struct cmg_err *err)
 {
     char issuer[WHO];
-    who_name(X509_get_issuer_name(x), issuer, sizeof(issuer));
+    cmg_verdict_name(X509_get_issuer_name(x), issuer, sizeof(issuer));
     return cmg_fail(err, CMG_EDENIED,
                     "certificate chain: intermediate missing or CA unknown: issuer \"%s\" of "
                     "\"%.60s\" is not in %.90s",

@@ -49,6 +49,12 @@ bool cmg_verdict_alert(int alert, char *out, size_t size);
 /* "2026-01-31" */
 void cmg_verdict_date(const ASN1_TIME *t, char out[16]);
 
+/* The common name, else all of it; cut to fit a sentence. */
+void cmg_verdict_name(const X509_NAME *name, char *out, size_t size);
+
+/* The last part of a path. */
+const char *cmg_verdict_file(const char *path);
+
 /* The common name, else the first SAN, else the subject; cut to fit a sentence. */
 void cmg_verdict_who(const X509 *x, char *out, size_t size);
 

@@ -77,8 +77,9 @@ static struct cmg_pool *pool_new(struct point *p, const struct point_endpoint_co
     return cmg_pool_new(p->loop, p->endpoint_dialer, &conf);
 }
 
+/* `taken` now belongs to the endpoint. */
 static struct endpoint *endpoint_new(struct point *p, const struct point_endpoint_conf *c,
-                                     const struct place *place)
+                                     const struct place *place, const struct passport *taken)
 {
     struct endpoint *e = cmg_alloc(sizeof(*e));
     e->refs = 1;
@@ -87,6 +88,7 @@ static struct endpoint *endpoint_new(struct point *p, const struct point_endpoin
     e->authority = cmg_str_dup(place->authority);
     e->prefix = cmg_str_dup(place->prefix);
     e->private_connections = c->connections == POINT_PRIVATE;
+    e->passport = *taken;
     e->pool = pool_new(p, c, place);
     return e;
 }
@@ -104,23 +106,38 @@ void endpoint_unref(struct endpoint *e)
     free(e->label);
     free(e->authority);
     free(e->prefix);
+    passport_clear(&e->passport);
     free(e);
+}
+
+/* Publishes one endpoint. Its place in the table is that of what is published. */
+static enum cmg_rc add(struct endpoints *e, struct point *p, const struct point_endpoint_conf *c,
+                       struct cmg_err *err)
+{
+    struct place place;
+    struct passport passport;
+    if (parse_url(c->url, &place, err) != CMG_OK ||
+        passport_read(c->pass_identity, &passport, err) != CMG_OK)
+        return CMG_ECONF;
+    enum cmg_rc rc = cmg_endpoint_set_add_words(&e->published, c->id, (enum cmg_role)c->role,
+                                                c->paths, c->client_auth, c->max_request_bytes,
+                                                passport_wants_certificate(&passport), err);
+    if (rc == CMG_OK)
+        e->v[e->published.n - 1] = endpoint_new(p, c, &place, &passport);
+    else
+        passport_clear(&passport);
+    return rc;
 }
 
 struct endpoints *endpoints_new(struct point *p, const struct point_conf *conf, struct cmg_err *err)
 {
     struct endpoints *e = cmg_alloc(sizeof(*e));
-    struct place place;
     e->v = cmg_alloc(conf->nendpoints * sizeof(struct endpoint *));
     for (size_t i = 0; i < conf->nendpoints; i++) {
-        const struct point_endpoint_conf *c = &conf->endpoints[i];
-        if (parse_url(c->url, &place, err) != CMG_OK ||
-            cmg_endpoint_set_add_words(&e->published, c->id, (enum cmg_role)c->role, c->paths,
-                                       c->client_auth, c->max_request_bytes, err) != CMG_OK) {
+        if (add(e, p, &conf->endpoints[i], err) != CMG_OK) {
             endpoints_retire(e);
             return NULL;
         }
-        e->v[i] = endpoint_new(p, c, &place);
     }
     return e;
 }

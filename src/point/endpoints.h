@@ -6,6 +6,7 @@
 #include "cmg/http/pool.h"
 #include "cmg/proto/endpoint.h"
 #include "point/options.h"
+#include "point/passport.h"
 
 struct point;
 
@@ -16,7 +17,8 @@ struct endpoint { /* lives while the table or a request holds it */
     char *authority;     /* owned; its Host field: "mp1.corp" or "mp1.corp:8443" */
     char *prefix;        /* owned; of the path, without a slash at its end; mostly "" */
     bool private_connections;
-    struct cmg_pool *pool; /* NULL once retired */
+    struct passport passport; /* what it is told of clients */
+    struct cmg_pool *pool;    /* NULL once retired */
 };
 
 struct endpoints {

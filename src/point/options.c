@@ -9,6 +9,7 @@
 #include "cmg/daemon/units.h"
 #include "cmg/net/dial.h"
 #include "cmg/proto/endpoint.h"
+#include "point/passport.h"
 
 static const char *const proxy_auths[] = { [CMG_PROXY_AUTH_ANY] = "any",
                                            [CMG_PROXY_AUTH_BASIC] = "basic",
@@ -182,6 +183,13 @@ static const struct cmg_option endpoint_options[] = {
     { "key", CMG_SECRET(point_endpoint_conf, key),
       .def = "", .reload = CMG_LIVE, .example = "mp-client.key",
       .doc = "Private key of that certificate (PEM)." },
+    { "pass-identity", CMG_LIST(point_endpoint_conf, pass_identity),
+      .def = "", .min = 0, .max = PASSPORT_MAX, .reload = CMG_LIVE,
+      .check = passport_check, .example = "client-cert, X-Client-Name=name",
+      .doc = "What it is told of the client that the gateway identified. client-cert: the client's "
+             "certificate, in the field Client-Cert (RFC 9440). HEADER=ATTRIBUTE: a field of that "
+             "name; attributes are name, id, how, kind, tenant, sha256, since, until, and text, "
+             "which is all of them. What clients send under these names is dropped." },
     { 0 },
 };
 
@@ -238,6 +246,17 @@ static enum cmg_rc check_cmg(const struct point_cmg_conf *c, struct cmg_err *err
     return CMG_OK;
 }
 
+/* What no single item can know: that two of them are one field. */
+static enum cmg_rc check_passport(const struct point_endpoint_conf *e, struct cmg_err *err)
+{
+    struct passport p;
+    struct cmg_err why;
+    if (passport_read(e->pass_identity, &p, &why) != CMG_OK)
+        return cmg_fail(err, CMG_ECONF, "[endpoint %s] pass-identity: %s", e->label, why.text);
+    passport_clear(&p);
+    return CMG_OK;
+}
+
 static enum cmg_rc check_endpoint(const struct point_conf *c, size_t i, struct cmg_err *err)
 {
     const struct point_endpoint_conf *e = &c->endpoints[i];
@@ -253,7 +272,7 @@ static enum cmg_rc check_endpoint(const struct point_conf *c, size_t i, struct c
                             "[endpoint %s] id = %s: [endpoint %s] has it already (case does not "
                             "count)",
                             e->label, e->id, c->endpoints[k].label);
-    return CMG_OK;
+    return check_passport(e, err);
 }
 
 static enum cmg_rc check(const void *conf, struct cmg_err *err)

@@ -33,6 +33,7 @@ struct point_endpoint_conf { /* [endpoint LABEL] */
     int64_t max_connections;
     int connections; /* enum point_connections */
     char *ca_file, *certificate, *key;
+    char **pass_identity; /* as passport.h reads it */
 };
 
 struct point_conf {

@@ -28,10 +28,12 @@ struct point {
     TAILQ_HEAD(, keeping) keepings;
     unsigned in_flight;
 
+    bool told_unread; /* relay.identity_unread: once is enough */
+
     uint64_t id_prefix; /* of request ids that we must make up ourselves */
     uint32_t next_id;
     /* Where a head is put together on its way through; used and left in one call. */
-    struct cmg_field fields[CMG_H1_FIELDS + 4];
+    struct cmg_field fields[CMG_H1_FIELDS + PASSPORT_MAX + 4];
 
     struct cmg_timer *ready_timer, *drain_timer;
     bool draining;

@@ -24,7 +24,7 @@
 #include "cmg/http/pipe.h"
 #include "cmg/proto/path.h"
 
-enum { HOLD_BYTES = 64 * 1024, TRIES_MAX = 3 };
+enum { HOLD_BYTES = 64 * 1024, TRIES_MAX = 3, KEY_BYTES = 400 };
 
 struct relay {
     struct point *point;
@@ -34,9 +34,10 @@ struct relay {
     unsigned tries;
     int64_t started_us;
     char id[40], channel[40];
-    char identity[200]; /* of the client, in the gateway's words: one connection, one identity */
-    struct cmg_str who; /* the name in it */
-    char why[200];      /* for the access event; "" when all is well */
+    char who[256];       /* the client's name                                        */
+    const char *how;     /* it proved it                                             */
+    char key[KEY_BYTES]; /* whose connection a private one is                        */
+    char why[200];       /* for the access event; "" when all is well                */
     struct cmg_str path;
     struct cmg_task bury;
     struct cmg_head head; /* as sent to the endpoint; its bytes follow the struct */
@@ -81,11 +82,11 @@ static void access_event(const struct relay *q, unsigned status)
 {
     if (!q->point->conf->log.access)
         return;
-    log_info("access", KV("request", q->id), KV("who", q->who), KV("method", q->head.method),
-             KV("path", q->path), KV("endpoint", q->endpoint->label), KV("status", status),
-             KV("in_bytes", q->pipe.request_bytes), KV("out_bytes", q->pipe.response_bytes),
-             KV("us", cmg_clock_us() - q->started_us), KV("tries", q->tries),
-             KV("channel", q->channel), KV("why", cmg_or_none(q->why)));
+    log_info("access", KV("request", q->id), KV("who", (const char *)q->who), KV("how", q->how),
+             KV("method", q->head.method), KV("path", q->path), KV("endpoint", q->endpoint->label),
+             KV("status", status), KV("in_bytes", q->pipe.request_bytes),
+             KV("out_bytes", q->pipe.response_bytes), KV("us", cmg_clock_us() - q->started_us),
+             KV("tries", q->tries), KV("channel", q->channel), KV("why", cmg_or_none(q->why)));
 }
 
 static void on_bury(void *arg)
@@ -147,7 +148,7 @@ static void get_connection(struct relay *q)
     q->tries++;
     q->wait.on_ready = on_connection;
     q->wait.arg = q;
-    struct cmg_exchange *out = cmg_pool_request(q->endpoint->pool, cmg_str(q->identity), &q->wait);
+    struct cmg_exchange *out = cmg_pool_request(q->endpoint->pool, cmg_str(q->key), &q->wait);
     if (out)
         send_to(q, out);
 }
@@ -261,6 +262,7 @@ struct brief { /* a request before it has a life of its own */
     char id[40];
     struct endpoint *endpoint;
     const struct cmg_endpoint *published;
+    struct passport_bearer client;
 };
 
 static void brief_refuse(const struct brief *b, const struct refusal *r, const char *detail)
@@ -308,12 +310,29 @@ static struct cmg_str internal_target(const struct brief *b, char *room, size_t 
     return (struct cmg_str){ room, prefix + rest.n };
 }
 
-/* certificate; name="PC0001.example"; sha256=... */
-static struct cmg_str name_in(const char *identity)
+/* Who the client is, in the gateway's words. What cannot be read is nobody: the endpoint is then
+ * told nothing. That is a gateway of another version, so all its requests are alike. */
+static void set_client(struct brief *b)
 {
-    const char *from = strstr(identity, "name=\"");
-    const char *to = from ? strchr(from + 6, '"') : NULL;
-    return to ? (struct cmg_str){ from + 6, (size_t)(to - from - 6) } : CMG_STR("-");
+    struct cmg_str text = internal(b, CMG_WIRE_IDENTITY);
+    struct cmg_err err;
+    if (text.n && cmg_identity_read(text, &b->client.who, &err) != CMG_OK &&
+        !b->point->told_unread) {
+        b->point->told_unread = true;
+        log_warn("relay.identity_unread", KV("request", (const char *)b->id), KV("why", err.text));
+    }
+    b->client.certificate = internal(b, CMG_WIRE_CLIENT_CERT);
+}
+
+/* One client, one connection, however often the client is verified anew. Whoever is nobody, or
+ * carries a token that many carry, shares none. */
+static void put_key(char key[KEY_BYTES], const struct brief *b)
+{
+    const struct cmg_identity *i = &b->client.who;
+    bool alone = i->how == CMG_BY_NOTHING || i->kind == CMG_KIND_BULK;
+    const char *which = i->sha256[0] ? i->sha256 : i->id[0] ? i->id : i->name;
+    snprintf(key, KEY_BYTES, "%s\n%s\n%s\n%s", cmg_identity_how_name(i->how),
+             cmg_identity_kind_name(i->kind), i->tenant, alone ? b->id : which);
 }
 
 static struct relay *relay_make(const struct brief *b, const struct cmg_head *out)
@@ -325,8 +344,10 @@ static struct relay *relay_make(const struct brief *b, const struct cmg_head *ou
     q->endpoint = endpoint_ref(b->endpoint);
     q->started_us = cmg_clock_us();
     memcpy(q->id, b->id, sizeof(q->id));
-    cmg_str_put(q->identity, sizeof(q->identity), internal(b, CMG_WIRE_IDENTITY));
-    q->who = name_in(q->identity);
+    const char *name = b->client.who.name;
+    cmg_str_put(q->who, sizeof(q->who), *name ? cmg_str(name) : CMG_STR("-"));
+    q->how = cmg_identity_how_name(b->client.who.how);
+    put_key(q->key, b);
     cmg_str_put(q->channel, sizeof(q->channel),
                 cmg_str(cmg_channel_info(b->channel)->connection_id));
     cmg_head_copy(&q->head, out, q + 1);
@@ -336,6 +357,20 @@ static struct relay *relay_make(const struct brief *b, const struct cmg_head *ou
     q->bury = (struct cmg_task){ .run = on_bury, .arg = q };
     p->in_flight++;
     return q;
+}
+
+/* The client's fields, without what only we may tell the endpoint, then ours. */
+static size_t put_fields(struct brief *b)
+{
+    const struct passport *passport = &b->endpoint->passport;
+    struct cmg_field *fields = b->point->fields;
+    size_t n = 0;
+    for (size_t i = 0; i < b->head->nfields; i++) {
+        const struct cmg_field *f = &b->head->fields[i];
+        if (passes(b->endpoint, f) && !passport_claims(passport, f->name))
+            fields[n++] = *f;
+    }
+    return n + passport_put(passport, &b->client, &fields[n]);
 }
 
 static void start(struct brief *b)
@@ -349,12 +384,9 @@ static void start(struct brief *b)
         return;
     }
     out.authority = cmg_str(b->endpoint->authority);
-    size_t n = 0;
-    for (size_t i = 0; i < b->head->nfields; i++)
-        if (passes(b->endpoint, &b->head->fields[i]))
-            p->fields[n++] = b->head->fields[i];
+    set_client(b);
+    out.nfields = put_fields(b);
     out.fields = p->fields;
-    out.nfields = n;
     struct relay *q = relay_make(b, &out);
     cmg_pipe_start(&q->pipe, b->x, b->head->end, (uint64_t)b->published->max_request_bytes,
                    HOLD_BYTES, &pipe_events);

@@ -136,7 +136,8 @@ enum cmg_rc cmg_endpoint_set_add(struct cmg_endpoint_set *set, const struct cmg_
 
 enum cmg_rc cmg_endpoint_set_add_words(struct cmg_endpoint_set *set, const char *id,
                                        enum cmg_role role, char *const *paths, char *const *auth,
-                                       int64_t max_request_bytes, struct cmg_err *err)
+                                       int64_t max_request_bytes, bool wants_certificate,
+                                       struct cmg_err *err)
 {
     const char *const *list =
         paths && paths[0] ? (const char *const *)(uintptr_t)paths : cmg_role_paths(role);
@@ -145,6 +146,7 @@ enum cmg_rc cmg_endpoint_set_add_words(struct cmg_endpoint_set *set, const char 
         .role = role,
         .paths = (char **)(uintptr_t)list,
         .max_request_bytes = max_request_bytes,
+        .wants_certificate = wants_certificate,
     };
     while (list[e.npaths])
         e.npaths++;

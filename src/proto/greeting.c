@@ -69,6 +69,8 @@ static json_t *endpoint_json(const struct cmg_endpoint *e)
     set(o, "paths", paths);
     set(o, "max_request_bytes", there(json_integer(e->max_request_bytes)));
     set(o, "auth", auth);
+    if (e->wants_certificate) /* left out: then gateways that do not know it read all the same */
+        set(o, "client-certificate", there(json_true()));
     return o;
 }
 
@@ -186,6 +188,13 @@ static bool read_paths(const json_t *array, struct cmg_endpoint *e)
     return true;
 }
 
+/* Not there means no. */
+static bool read_wish(const json_t *wish, bool *wants)
+{
+    *wants = json_is_true(wish);
+    return !wish || json_is_boolean(wish);
+}
+
 static enum cmg_rc fill_endpoint(const json_t *o, size_t at, struct cmg_endpoint *e,
                                  struct cmg_err *err)
 {
@@ -203,7 +212,11 @@ static enum cmg_rc fill_endpoint(const json_t *o, size_t at, struct cmg_endpoint
     if (!json_is_integer(max) || json_integer_value(max) < 0)
         return wrong_in(err, at, "max_request_bytes");
     e->max_request_bytes = json_integer_value(max);
-    return read_auth(json_object_get(o, "auth"), &e->auth) ? CMG_OK : wrong_in(err, at, "auth");
+    if (!read_auth(json_object_get(o, "auth"), &e->auth))
+        return wrong_in(err, at, "auth");
+    if (!read_wish(json_object_get(o, "client-certificate"), &e->wants_certificate))
+        return wrong_in(err, at, "client-certificate");
+    return CMG_OK;
 }
 
 static enum cmg_rc read_endpoint(const json_t *o, size_t at, struct cmg_endpoint_set *endpoints,

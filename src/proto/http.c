@@ -78,7 +78,7 @@ bool cmg_field_is_alias(struct cmg_str name, struct cmg_str want)
     if (name.n != want.n)
         return false;
     for (size_t i = 0; i < name.n; i++)
-        if ((name.p[i] == '_' ? '-' : cmg_lower(name.p[i])) != want.p[i])
+        if (cmg_field_fold(name.p[i]) != want.p[i])
             return false;
     return true;
 }

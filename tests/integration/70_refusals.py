@@ -177,7 +177,7 @@ def test_connection_point_left(new_lab) -> None:
                                     on(MP, "/x", "/ccm_proxy_serverauth"),
                                     f"{SERVER}/ServiceMetadata"])
 @pytest.mark.parametrize("headers", [[], [("Authorization", "Bearer x.y.z")]])
-def test_server_auth_is_not_open_yet(plain: Lab, target: str, headers: Headers) -> None:
+def test_server_auth_without_a_token_of_anybody(plain: Lab, target: str, headers: Headers) -> None:
     for identity in (None, "client"):
         with plain.http1(identity=identity) as http:
             answer = http.request("GET", target, headers)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.auth import Auth
 from lab.daemons import build_folder
 from lab.proxies import ProxyLab
 from lab.site import Lab, Site
@@ -87,6 +88,30 @@ def session_labs(site: Site, build: Path,
 def plain(session_labs: Labs) -> Lab:
     """One gateway, one connection point, nothing special: for tests that leave it as it was."""
     return session_labs(with_gates=False)
+
+
+@pytest.fixture(scope="session")
+def auth(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Auth]:
+    """An issuer and the site's token keys, for tests that leave them as they were."""
+    made = Auth(tmp_path_factory.mktemp("auth"), site.pki)
+    try:
+        yield made.start()
+    finally:
+        made.stop()
+
+
+@pytest.fixture
+def own_auth(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Auth]:
+    """The same for one test that does with it what it likes. Not started."""
+    made = Auth(tmp_path_factory.mktemp("auth"), site.pki)
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="session")
+def auth_lab(session_labs: Labs, auth: Auth) -> Lab:
+    """A gateway that accepts everything `auth` has, for tests that leave it as it was."""
+    return session_labs(with_gates=False, gateway=auth.settings())
 
 
 @pytest.fixture(scope="session")

@@ -266,15 +266,19 @@ class Http2:
 class Tally:
     """What a load counted."""
     done: int = 0
+    connections: int = 0
     failures: collections.Counter[str] = field(default_factory=collections.Counter)
     slowest: float = 0.0
     in_flight: int = 0
 
-    def assert_none_lost(self) -> None:
+    def assert_none_lost(self, connections: int | None = None) -> None:
+        """With `connections`, also that there were no more of them: none was dropped."""
         if self.failures:
             raise LabError(f"{sum(self.failures.values())} of "
                            f"{self.done + sum(self.failures.values())} requests failed: "
                            f"{dict(self.failures.most_common(5))}")
+        if connections is not None and self.connections != connections:
+            raise LabError(f"{self.connections} connections instead of {connections}")
 
 
 class Load:
@@ -333,6 +337,7 @@ class Load:
                             reader, writer = await asyncio.wait_for(asyncio.open_connection(
                                 "127.0.0.1", self.port, ssl=self.tls,
                                 server_hostname="localhost", limit=1 << 20), self.timeout)
+                        self.tally.connections += 1
                     self.tally.in_flight += 1
                     try:
                         keep = await asyncio.wait_for(self._one(reader, writer), self.timeout)

@@ -44,7 +44,7 @@ def _server(listen: str, root: Path, dynamic: str, extra: str = "") -> str:
             internal;
             rewrite ^/dynamic(.*)$ $1 break;{_PROXY}
         }}
-        location ~* ^/({dynamic})/ {{{_PROXY}
+        location ~* ^/({dynamic})(/|$) {{{_PROXY}
         }}
     }}"""
 

@@ -26,7 +26,10 @@ struct cert_spec {
     const char *san; /* "DNS:a,IP:127.0.0.1"; NULL: none        */
     const char *eku; /* "clientAuth"; NULL: none                */
     const char *ku;  /* NULL: none                              */
+    const char *cdp; /* "URI:http://a/b.crl"; NULL: none        */
     bool ca;
+    bool no_crls;              /* a CA that may sign certificates only    */
+    bool ids;                  /* subject and authority key identifiers   */
     int from_days, to_days;    /* from now; both 0: yesterday to tomorrow */
     const struct cert *issuer; /* NULL: self-signed                       */
 };
@@ -90,9 +93,16 @@ static inline struct cert cert_make(const struct cert_spec *s)
     X509_gmtime_adj(X509_getm_notAfter(c.x), 86400L * (dated ? s->to_days : 1));
     X509_set_pubkey(c.x, c.key);
     cert_extension(c.x, issuer, NID_basic_constraints, s->ca ? "critical,CA:TRUE" : "CA:FALSE");
-    cert_extension(c.x, issuer, NID_key_usage, s->ca ? "critical,keyCertSign,cRLSign" : s->ku);
+    cert_extension(c.x, issuer, NID_key_usage,
+                   !s->ca       ? s->ku
+                   : s->no_crls ? "critical,keyCertSign"
+                                : "critical,keyCertSign,cRLSign");
     cert_extension(c.x, issuer, NID_ext_key_usage, s->eku);
     cert_extension(c.x, issuer, NID_subject_alt_name, s->san);
+    cert_extension(c.x, issuer, NID_crl_distribution_points, s->cdp);
+    cert_extension(c.x, issuer, NID_subject_key_identifier, s->ids ? "hash" : NULL);
+    cert_extension(c.x, issuer, NID_authority_key_identifier,
+                   s->ids && s->issuer ? "keyid:always" : NULL);
     if (!X509_sign(c.x, s->issuer ? s->issuer->key : c.key, EVP_sha256()))
         abort();
     return c;

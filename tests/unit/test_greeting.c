@@ -13,6 +13,9 @@
 #define ENDPOINT(id)                                                           \
     "{\"id\":\"" id "\",\"role\":\"management-point\",\"paths\":[\"SMS_MP\"]," \
     "\"max_request_bytes\":10,\"auth\":[\"mutual\",\"server\"]}"
+#define WISHING(wish)                                                                \
+    "{\"id\":\"8\",\"role\":\"admin-service\",\"paths\":[],\"max_request_bytes\":1," \
+    "\"auth\":[],\"client-certificate\":" wish "}"
 #define GREETING(name, site, version, guid, endpoints)                                     \
     "{\"name\":" name ",\"site\":" site ",\"version\":" version ",\"connection_id\":" guid \
     ",\"endpoints\":" endpoints "}"
@@ -44,6 +47,7 @@ static void what_is_written_is_read_back(void **state)
 
     add(&g.endpoints, id_a, paths, 2, CMG_AUTH_MUTUAL | CMG_AUTH_SERVER, INT64_MAX);
     add(&g.endpoints, id_b, NULL, 0, CMG_AUTH_SERVER, 0);
+    g.endpoints.v[1].wants_certificate = true;
     char *json = cmg_greeting_write(&g);
     if (cmg_greeting_read(cmg_str(json), &got, &err) != CMG_OK)
         fail_msg("%s\n%s", err.text, json);
@@ -60,6 +64,8 @@ static void what_is_written_is_read_back(void **state)
     assert_int_equal(CMG_AUTH_MUTUAL | CMG_AUTH_SERVER, got.endpoints.v[0].auth);
     assert_int_equal(CMG_AUTH_SERVER, got.endpoints.v[1].auth);
     assert_int_equal(0, got.endpoints.v[1].npaths);
+    assert_false(got.endpoints.v[0].wants_certificate);
+    assert_true(got.endpoints.v[1].wants_certificate);
     free(json);
     cmg_greeting_clear(&got);
     assert_null(got.name);
@@ -181,6 +187,10 @@ static const struct {
       WITH("[{\"id\":\"8\",\"role\":\"admin-service\",\"paths\":[],\"max_request_bytes\":1,"
            "\"auth\":[1]}]"),
       "endpoints[0].auth" },
+    { "a certificate that is not wanted", WITH("[" WISHING("false") "]"), NULL },
+    { "a wish that is text", WITH("[" WISHING("\"true\"") "]"), "endpoints[0].client-certificate" },
+    { "a wish that is a number", WITH("[" WISHING("1") "]"), "endpoints[0].client-certificate" },
+    { "a wish that is null", WITH("[" WISHING("null") "]"), "endpoints[0].client-certificate" },
     { "an authentication that is text",
       WITH("[{\"id\":\"8\",\"role\":\"admin-service\",\"paths\":[],\"max_request_bytes\":1,"
            "\"auth\":\"server\"}]"),
@@ -269,10 +279,15 @@ static void every_part_of_an_endpoint_changes_the_tag(void **state)
         unsigned auth;
         int64_t max;
         enum cmg_role role;
+        bool wants_certificate;
     } v[] = {
-        { id_a, 1, 1, 5, CMG_ROLE_MANAGEMENT_POINT }, { id_b, 1, 1, 5, CMG_ROLE_MANAGEMENT_POINT },
-        { id_a, 2, 1, 5, CMG_ROLE_MANAGEMENT_POINT }, { id_a, 1, 2, 5, CMG_ROLE_MANAGEMENT_POINT },
-        { id_a, 1, 1, 6, CMG_ROLE_MANAGEMENT_POINT }, { id_a, 1, 1, 5, CMG_ROLE_ADMIN_SERVICE },
+        { id_a, 1, 1, 5, CMG_ROLE_MANAGEMENT_POINT, false },
+        { id_b, 1, 1, 5, CMG_ROLE_MANAGEMENT_POINT, false },
+        { id_a, 2, 1, 5, CMG_ROLE_MANAGEMENT_POINT, false },
+        { id_a, 1, 2, 5, CMG_ROLE_MANAGEMENT_POINT, false },
+        { id_a, 1, 1, 6, CMG_ROLE_MANAGEMENT_POINT, false },
+        { id_a, 1, 1, 5, CMG_ROLE_ADMIN_SERVICE, false },
+        { id_a, 1, 1, 5, CMG_ROLE_MANAGEMENT_POINT, true },
     };
     char tags[CMG_COUNT(v)][40];
 
@@ -280,6 +295,7 @@ static void every_part_of_an_endpoint_changes_the_tag(void **state)
         struct cmg_endpoint_set set = { NULL, 0 };
         add(&set, v[i].id, paths, v[i].npaths, v[i].auth, v[i].max);
         set.v[0].role = v[i].role;
+        set.v[0].wants_certificate = v[i].wants_certificate;
         cmg_greeting_etag(&set, tags[i]);
         cmg_endpoint_set_clear(&set);
         for (size_t k = 0; k < i; k++)

@@ -187,7 +187,7 @@ static void a_request_and_its_answer_pass(void **state)
     join(&o, &o.out);
     says(&o.in, "ask");
     o.in.x.ev->on_end(o.in.x.arg, &trailer, 1);
-    assert_log(o.out, "ask trailer:x-sum end ");
+    assert_log(o.out, "ask end "); /* a request's trailers could be taken for its head's */
     answers(&o.out, 100, false);
     answers(&o.out, 200, false);
     says(&o.out, "answer");
@@ -340,22 +340,16 @@ static void a_whole_request_is_repeated_whole(void **state)
 static void what_was_not_kept_is_not_repeated(void **state)
 {
     (void)state;
-    const struct cmg_field trailer = { CMG_STR("x-sum"), CMG_STR("1") };
-    for (unsigned i = 0; i < 2; i++) {
-        struct owner o;
-        owner_init(&o, false, 100);
-        join(&o, &o.out);
-        says(&o.in, "0123456789abcdef");
-        if (i)
-            o.in.x.ev->on_end(o.in.x.arg, &trailer, 1);
-        else
-            says(&o.in, "+");
-        goes(&o.out);
-        assert_int_equal(1, o.failed);
-        assert_false(o.may_repeat);
-        assert_int_equal(0, o.done);
-        owner_clear(&o);
-    }
+    struct owner o;
+    owner_init(&o, false, 100);
+    join(&o, &o.out);
+    says(&o.in, "0123456789abcdef");
+    says(&o.in, "+");
+    goes(&o.out);
+    assert_int_equal(1, o.failed);
+    assert_false(o.may_repeat);
+    assert_int_equal(0, o.done);
+    owner_clear(&o);
 }
 
 static void a_failure_behind_the_head_cuts_the_client(void **state)

@@ -150,6 +150,25 @@ static void an_endpoint_is_there_only_for_those_who_authenticate_its_way(void **
     registry_down(registry, &c.link);
 }
 
+static void an_endpoint_that_wants_the_clients_certificate_is_told_apart(void **state)
+{
+    (void)state;
+    struct channel c;
+    up(&c, "cp1");
+    for (unsigned wants = 0; wants < 2; wants++) {
+        struct cmg_endpoint_set set = { NULL, 0 };
+        struct route_pick pick = { .wants_certificate = !wants };
+        char *paths[] = { (char[]){ "SMS_MP" }, NULL }, *auth[] = { (char[]){ "mutual" }, NULL };
+        assert_int_equal(CMG_OK, cmg_endpoint_set_add_words(&set, "8", CMG_ROLE_MANAGEMENT_POINT,
+                                                            paths, auth, 100, wants, NULL));
+        registry_publish(registry, member("cp1"), &set);
+        assert_int_equal(ROUTE_FOUND, registry_pick(registry, CMG_STR("8"), CMG_STR("/SMS_MP"),
+                                                    CMG_AUTH_MUTUAL, -1, &pick));
+        assert_int_equal(wants, pick.wants_certificate);
+    }
+    registry_down(registry, &c.link);
+}
+
 static void requests_go_round_the_connection_points_of_a_site(void **state)
 {
     (void)state;
@@ -294,6 +313,7 @@ int main(void)
         TEST(names_are_matched_as_certificates_spell_them),
         TEST(an_unpublished_id_or_path_is_told_apart_from_one_that_is_away),
         TEST(an_endpoint_is_there_only_for_those_who_authenticate_its_way),
+        TEST(an_endpoint_that_wants_the_clients_certificate_is_told_apart),
         TEST(requests_go_round_the_connection_points_of_a_site),
         TEST(a_draining_channel_gets_nothing_new),
         TEST(the_least_loaded_channel_of_a_connection_point_is_taken),

@@ -14,6 +14,7 @@
 #include "certs.h"
 #include "cmg/base/alloc.h"
 #include "cmg/net/tls.h"
+#include "cmg/proto/base64.h"
 
 /* root -> issuing -> leaves; other is a stranger's root. */
 static struct cert root, issuing, other, server, client;
@@ -787,6 +788,44 @@ static void only_self_signed_certificates_anchor(void **state)
     part(&h);
 }
 
+/* As RFC 9440 has it; what does not fit is left out whole. */
+static void a_peers_certificate_is_told_as_a_field(void **state)
+{
+    (void)state;
+    struct side c = good_client();
+    struct shake h = shake_later(&c);
+    char text[CMG_TLS_CERTIFICATE_TEXT], got[CMG_TLS_CERTIFICATE_TEXT];
+    unsigned char *der = NULL;
+    int bytes = i2d_X509(client.x, &der);
+    size_t n = cmg_tls_peer_certificate_field(h.s, text, sizeof(text)), len = 0;
+
+    assert_int_equal(strlen(text), n);
+    assert_true(n > 2 && text[0] == ':' && text[n - 1] == ':');
+    assert_int_equal(CMG_OK,
+                     cmg_base64_get(CMG_BASE64, (struct cmg_str){ text + 1, n - 2 }, got, &len));
+    assert_int_equal(bytes, len);
+    assert_memory_equal(der, got, len);
+    assert_int_equal(n, cmg_tls_peer_certificate_field(h.s, got, n + 1));
+    assert_string_equal(text, got);
+    assert_int_equal(0, cmg_tls_peer_certificate_field(h.s, got, n));
+    assert_string_equal("", got);
+    assert_int_equal(0, cmg_tls_peer_certificate_field(h.s, NULL, 0));
+    OPENSSL_free(der);
+    part(&h);
+}
+
+static void no_certificate_is_no_field(void **state)
+{
+    (void)state;
+    struct side c = good_client();
+    char text[16] = "x";
+    c.pem = c.key = NULL;
+    struct shake h = shake_later(&c);
+    assert_int_equal(0, cmg_tls_peer_certificate_field(h.s, text, sizeof(text)));
+    assert_string_equal("", text);
+    part(&h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -813,6 +852,8 @@ int main(void)
         cmocka_unit_test(nobody_goes_unverified_by_mistake),
         cmocka_unit_test(trust_files_are_checked),
         cmocka_unit_test(only_self_signed_certificates_anchor),
+        cmocka_unit_test(a_peers_certificate_is_told_as_a_field),
+        cmocka_unit_test(no_certificate_is_no_field),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

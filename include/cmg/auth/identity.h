@@ -44,12 +44,13 @@ enum { CMG_IDENTITY_TEXT = 768 };
 
 /* The value of the field cmg-identity, an RFC 8941 item with parameters:
  *   certificate; kind=device; name="PC1.example"; sha256="..."; since=1767225600; until=1767312000
- * Empty members are left out. What is not printable ASCII, and '"' and '\', become '_'. Returns its
- * length. */
+ * Empty members are left out, and times of 0 and less. What is not printable ASCII, and '"' and
+ * '\', become '_'. Returns its length. */
 size_t cmg_identity_write(const struct cmg_identity *i, char out[CMG_IDENTITY_TEXT]);
 
-/* The other way. CMG_EPROTO: not such an item; unknown parameters are ignored, known ones twice are
- * an error, and so is a value longer than its member. */
+/* The other way. CMG_EPROTO: not such an item; no kind; a value of another type, longer than its
+ * member, or with an escape, which cmg_identity_write never makes; known parameters twice. Unknown
+ * ones are ignored. *i is zeroed then: nobody. */
 CMG_MUST_CHECK enum cmg_rc cmg_identity_read(struct cmg_str value, struct cmg_identity *i,
                                              struct cmg_err *err);
 

@@ -27,7 +27,11 @@
 
 /* On each request, set by the gateway. */
 #define CMG_WIRE_REQUEST_ID "cmg-request-id"
-#define CMG_WIRE_IDENTITY "cmg-identity" /* who the client proved to be, and how */
+#define CMG_WIRE_IDENTITY \
+    "cmg-identity" /* who the client proved to be, and how (auth/identity.h) */
+/* The client's certificate, as Client-Cert has it (RFC 9440): to endpoints that want it, when the
+ * client came by certificate. */
+#define CMG_WIRE_CLIENT_CERT "cmg-client-cert"
 
 /* On each response, set by the connection point. */
 #define CMG_WIRE_REASON "cmg-reason"   /* the endpoint's reason phrase, raw            */

@@ -14,6 +14,8 @@ CMG_MUST_CHECK enum cmg_rc cmg_check_site(const char *value, struct cmg_err *err
 CMG_MUST_CHECK enum cmg_rc cmg_check_proxy_url(const char *value, struct cmg_err *err);
 /* http[s]://host[:port][/prefix] */
 CMG_MUST_CHECK enum cmg_rc cmg_check_url(const char *value, struct cmg_err *err);
+/* A name of something, as tokens carry it: printable, no blank, quote or backslash. */
+CMG_MUST_CHECK enum cmg_rc cmg_check_uri(const char *value, struct cmg_err *err);
 CMG_MUST_CHECK enum cmg_rc cmg_check_guid(const char *value, struct cmg_err *err);
 CMG_MUST_CHECK enum cmg_rc cmg_check_storage_account(const char *value, struct cmg_err *err);
 CMG_MUST_CHECK enum cmg_rc cmg_check_storage_container(const char *value, struct cmg_err *err);

@@ -30,19 +30,21 @@ struct cmg_pipe_events {
     void (*on_done)(struct cmg_pipe *p, enum cmg_pipe_end end, const struct cmg_fault *why);
 };
 
-struct cmg_pipe { /* read these, write none but request_max */
+/* Read these; write none but request_max, and `in` and response_bytes when the owner answered
+ * the incoming side itself. */
+struct cmg_pipe {
     const struct cmg_pipe_events *ev;
     struct cmg_exchange *in;  /* NULL once over */
     struct cmg_exchange *out; /* NULL once over, or none yet */
     struct cmg_buf held;      /* request body kept for a repeat, or until there is an out */
     uint64_t request_bytes, response_bytes; /* of bodies */
     uint64_t request_max;                   /* ceiling of the request body */
-    unsigned status;    /* final one passed on; 0: none yet */
-    bool answered;      /* a final head went to the incoming side */
-    size_t hold_bytes;  /* what `held` may keep for a repeat */
-    bool head_ended;    /* the request had no body */
-    bool request_ended; /* the request is complete on the incoming side */
-    bool held_all;      /* `held` is the whole body so far: a repeat is possible */
+    unsigned status;                        /* final one passed on; 0: none yet */
+    bool answered;                          /* a final head went to the incoming side */
+    size_t hold_bytes;                      /* what `held` may keep for a repeat */
+    bool head_ended;                        /* the request had no body */
+    bool request_ended;                     /* the request is complete on the incoming side */
+    bool held_all; /* `held` is the whole body so far: a repeat is possible */
     bool in_paused, out_paused;
 };
 

@@ -12,6 +12,7 @@
 struct cmg_tls;   /* a context: our certificate, our trust, ALPN; reference counted */
 struct cmg_trust; /* a set of CA certificates; reference counted                    */
 struct ssl_st;    /* OpenSSL's SSL */
+struct x509_st;   /* OpenSSL's X509 */
 
 enum cmg_tls_peer {
     CMG_TLS_PEER_VERIFIED, /* the handshake fails unless the peer's chain ends in `trust`   */
@@ -69,6 +70,18 @@ enum cmg_tls_usage { CMG_TLS_CLIENT_AUTH, CMG_TLS_SERVER_AUTH };
 CMG_MUST_CHECK enum cmg_rc cmg_tls_peer_judge(struct ssl_st *ssl, struct cmg_trust *trust,
                                               enum cmg_tls_usage usage, struct cmg_tls_identity *id,
                                               struct cmg_err *err);
+
+/* The peer's leaf certificate, borrowed from `ssl`; NULL: none. */
+struct x509_st *cmg_tls_peer_certificate(struct ssl_st *ssl);
+/* cmg_tls_peer_judge, of a certificate; `leaf` may be NULL. */
+CMG_MUST_CHECK enum cmg_rc cmg_tls_judge(struct x509_st *leaf, struct cmg_trust *trust,
+                                         enum cmg_tls_usage usage, struct cmg_tls_identity *id,
+                                         struct cmg_err *err);
+
+/* The peer's certificate as a field has it (RFC 9440): ":", base64 of its DER, ":", and a NUL.
+ * Returns its length; 0, and "" if there is room for that: none, or longer than `size` allows. */
+enum { CMG_TLS_CERTIFICATE_TEXT = 8 * 1024 };
+size_t cmg_tls_peer_certificate_field(struct ssl_st *ssl, char *out, size_t size);
 
 /* The ALPN protocol agreed on, "" when none. */
 void cmg_tls_alpn(struct ssl_st *ssl, char *out, size_t size);

@@ -4,6 +4,7 @@
 #ifndef CMG_PROTO_ENDPOINT_H
 #define CMG_PROTO_ENDPOINT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "cmg/base/err.h"
@@ -37,6 +38,7 @@ struct cmg_endpoint {
     size_t npaths;
     int64_t max_request_bytes; /* of one request body; 0 = no body at all */
     unsigned auth;             /* bits of cmg_endpoint_auth               */
+    bool wants_certificate;    /* the client's own is to be sent along    */
 };
 
 struct cmg_endpoint_set {
@@ -54,7 +56,7 @@ CMG_MUST_CHECK enum cmg_rc cmg_endpoint_set_add(struct cmg_endpoint_set *set,
 CMG_MUST_CHECK enum cmg_rc cmg_endpoint_set_add_words(struct cmg_endpoint_set *set, const char *id,
                                                       enum cmg_role role, char *const *paths,
                                                       char *const *auth, int64_t max_request_bytes,
-                                                      struct cmg_err *err);
+                                                      bool wants_certificate, struct cmg_err *err);
 void cmg_endpoint_set_clear(struct cmg_endpoint_set *set);
 
 /* The endpoint with that id, or NULL. */

@@ -46,8 +46,16 @@ bool cmg_field_name_ok(struct cmg_str name);
 bool cmg_field_value_ok(struct cmg_str value);
 bool cmg_token_ok(struct cmg_str token);
 
-/* True when `name` equals `want` if case is ignored and '_' counts as '-': how a CGI
- * or WSGI back end would see it. `want` is written with '-' and in lower case. */
+/* A byte of a field's name as a back end sees it that makes a variable of the field (CGI, WSGI,
+ * FastCGI): case is lost, and whatever is no letter or digit is one and the same: '-' here. Most
+ * fold '_' only; lighttpd and older Apaches fold all. */
+static inline char cmg_field_fold(char c)
+{
+    c = cmg_lower(c);
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ? c : '-';
+}
+
+/* True when `name`, folded, equals `want`, which is written folded. */
 bool cmg_field_is_alias(struct cmg_str name, struct cmg_str want);
 
 /* The registered phrase for a status, "" when there is none. */

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* Why the gateway says no: every status, phrase and error type in one table. Clients log the
+ * phrase, so it is part of the protocol (docs/protocol.md). */
+#ifndef CMG_GATEWAY_REFUSAL_H
+#define CMG_GATEWAY_REFUSAL_H
+
+#include "cmg/http/exchange.h"
+#include "gateway/gateway.h"
+
+struct refusal {
+    unsigned status;
+    const char *phrase;
+    const char *error;      /* RFC 9209 section 2.3 */
+    unsigned retry_after_s; /* 0: no Retry-After    */
+    const char *challenge;  /* WWW-Authenticate     */
+};
+
+extern const struct refusal refusal_bad_request, refusal_bad_method, refusal_no_certificate,
+    refusal_bad_certificate, refusal_bad_token, refusal_not_permitted, refusal_too_many,
+    refusal_not_admitted, refusal_not_published, refusal_no_tenant, refusal_no_content,
+    refusal_too_large, refusal_busy, refusal_no_point, refusal_channel_failed, refusal_bad_answer,
+    refusal_timed_out, refusal_storage_failed, refusal_storage_timeout;
+
+/* The phrase for a request that could not be read. */
+const char *refusal_phrase_malformed(unsigned status);
+
+/* Answers the exchange and ends it. `retry_after_s`: 0 is what the table says. */
+void refusal_send(struct gateway *g, const struct client *client, struct cmg_exchange *x,
+                  const struct refusal *r, unsigned retry_after_s, const char *detail,
+                  const char *id, struct cmg_str method);
+
+#endif
