@@ -12,6 +12,9 @@ const struct ctl_command *const ctl_commands[] = {
     &ctl_token_block,
     &ctl_token_unblock,
     &ctl_token_list,
+    &ctl_content_publish,
+    &ctl_content_list,
+    &ctl_content_remove,
     &ctl_content_token,
     NULL,
 };

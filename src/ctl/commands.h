@@ -8,6 +8,7 @@
 extern const struct ctl_command ctl_pki_init, ctl_pki_revoke, ctl_pki_crl;
 extern const struct ctl_command ctl_token_new, ctl_token_inspect;
 extern const struct ctl_command ctl_token_block, ctl_token_unblock, ctl_token_list;
+extern const struct ctl_command ctl_content_publish, ctl_content_list, ctl_content_remove;
 extern const struct ctl_command ctl_content_token;
 
 #endif

@@ -14,8 +14,8 @@
 
 #include "cmg/base/alloc.h"
 #include "cmg/base/str.h"
+#include "cmg/base/utf8.h"
 #include "place.h"
-#include "utf8.h"
 
 #define NO_COMMENT "a comment needs a line of its own"
 

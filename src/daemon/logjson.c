@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cmg/base/utf8.h"
 #include "cmg/daemon/logsink.h"
-#include "utf8.h"
 
 struct out {
     char *p;

@@ -214,15 +214,17 @@ bool crl_points_has(struct crl_points *s, const char *url)
     return find(s, url) != NULL;
 }
 
-void crl_points_prune(struct crl_points *s, void (*keep)(void *arg, const char *url), void *arg)
+void crl_points_prune(struct crl_points *s, bool (*keep)(void *arg, const char *url), void *arg)
 {
     int64_t now = cmg_loop_now_ms(s->loop);
     for (size_t i = 0; i < CRL_POINTS_MAX; i++) {
         struct point *p = &s->points[i];
-        if (p->url && !p->fetch && (!p->has || !is_recent(p, now)))
+        if (!p->url || (p->has && is_recent(p, now) && keep(arg, p->url)))
+            continue;
+        if (p->fetch)
+            p->has = false;
+        else
             clear(p);
-        else if (p->url)
-            keep(arg, p->url);
     }
 }
 

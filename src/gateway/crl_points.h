@@ -44,7 +44,8 @@ CMG_MUST_CHECK enum cmg_rc crl_points_want(struct crl_points *s, const char *url
                                            struct cmg_err *err);
 bool crl_points_has(struct crl_points *s, const char *url);
 
-/* Forgets those that have nothing or were not used for a day; `keep` is called for the others. */
-void crl_points_prune(struct crl_points *s, void (*keep)(void *arg, const char *url), void *arg);
+/* Forgets those that have nothing, were not used for a day, or of which `keep` says that their list
+ * is no more. One whose fetch is under way goes on as if for the first time. */
+void crl_points_prune(struct crl_points *s, bool (*keep)(void *arg, const char *url), void *arg);
 
 #endif

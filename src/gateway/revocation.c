@@ -195,22 +195,20 @@ static enum cmg_rc read_files(struct cmg_crls *lists, char *const *files, size_t
 }
 
 struct move {
-    const struct cmg_crls *from;
+    const struct cmg_crls *from; /* NULL: nothing is kept */
     struct cmg_crls *to;
 };
 
-static void keep_fetched(void *arg, const char *url)
+static bool keep_fetched(void *arg, const char *url)
 {
     const struct move *m = arg;
-    if (m->from)
-        cmg_crls_copy(m->to, m->from, url);
+    return m->from && cmg_crls_copy(m->to, m->from, url);
 }
 
 /* From here on nothing fails. */
 static void adopt(struct revocation *r, const struct gateway_conf *conf, struct cmg_trust *trust,
                   struct cmg_crls *taken)
 {
-    struct move move = { r->lists, taken };
     r->check = conf->revocation.check;
     r->fetch = conf->revocation.fetch && r->check != REVOCATION_OFF;
     r->max_bytes = (size_t)conf->revocation.max_bytes;
@@ -219,8 +217,8 @@ static void adopt(struct revocation *r, const struct gateway_conf *conf, struct 
                                                          .retry_min_ms = RETRY_MIN_MS,
                                                          .retry_max_ms = RETRY_MAX_MS,
                                                          .max_bytes = r->max_bytes });
-    if (r->fetch)
-        crl_points_prune(r->points, keep_fetched, &move);
+    struct move move = { r->fetch ? r->lists : NULL, taken };
+    crl_points_prune(r->points, keep_fetched, &move);
     cmg_crls_free(r->lists);
     r->lists = taken;
     cmg_trust_ref(trust);

@@ -156,38 +156,72 @@ static void append(struct cmg_crls *t, const struct cmg_crl *taken, size_t n)
     t->nlists += n;
 }
 
+/* Most fetches bring what is there already, and reading a list takes fifty times as long as
+ * looking whether it is the same. */
+static bool known(const struct cmg_crls *t, const char *source, const unsigned char *digest)
+{
+    for (size_t i = 0; i < t->nlists; i++)
+        if (is_from(&t->lists[i], source))
+            return memcmp(t->lists[i].digest, digest, CRL_DIGEST) == 0;
+    return false;
+}
+
+static enum cmg_rc still(const struct cmg_crls *t, const char *source, int64_t current_at,
+                         struct cmg_err *err)
+{
+    for (size_t i = 0; i < t->nlists; i++)
+        if (is_from(&t->lists[i], source) && dated(&t->lists[i], current_at, err) != CMG_OK)
+            return CMG_EDENIED;
+    return CMG_OK;
+}
+
+static void replace(struct cmg_crls *t, const char *source, struct cmg_crl *taken, size_t n,
+                    const unsigned char *digest, bool *changed)
+{
+    *changed = count(t, source) != n;
+    for (size_t i = 0; i < n; i++) {
+        *changed |= !has(t, &taken[i]);
+        memcpy(taken[i].digest, digest, CRL_DIGEST);
+    }
+    drop(t, source);
+    append(t, taken, n);
+}
+
 enum cmg_rc cmg_crls_put(struct cmg_crls *t, const char *source, struct cmg_str bytes,
                          int64_t current_at, bool *changed, struct cmg_err *err)
 {
     struct cmg_crl *fresh;
+    unsigned char digest[CRL_DIGEST];
     size_t n;
     *changed = false;
+    if (!EVP_Digest(bytes.p, bytes.n, digest, NULL, EVP_sha256(), NULL))
+        abort();
+    if (known(t, source, digest))
+        return still(t, source, current_at, err);
     enum cmg_rc rc = cmg_crl_read(t->trust, source, bytes, &fresh, &n, err);
     if (rc != CMG_OK)
         return rc;
     rc = fits(t, source, fresh, n, current_at, err);
-    if (rc == CMG_OK) {
-        *changed = count(t, source) != n;
-        for (size_t i = 0; i < n; i++)
-            *changed |= !has(t, &fresh[i]);
-        drop(t, source);
-        append(t, fresh, n);
-    } else {
-        for (size_t i = 0; i < n; i++)
-            cmg_crl_clear(&fresh[i]);
-    }
+    if (rc == CMG_OK)
+        replace(t, source, fresh, n, digest, changed);
+    for (size_t i = 0; i < n && rc != CMG_OK; i++)
+        cmg_crl_clear(&fresh[i]);
     free(fresh);
     return rc;
 }
 
-void cmg_crls_copy(struct cmg_crls *to, const struct cmg_crls *old, const char *source)
+bool cmg_crls_copy(struct cmg_crls *to, const struct cmg_crls *old, const char *source)
 {
+    size_t n = count(old, source);
     for (size_t i = 0; i < old->nlists && to->nlists < CMG_CRLS_MAX; i++) {
         struct cmg_crl fresh;
-        if (is_from(&old->lists[i], source) &&
-            cmg_crl_admit(to->trust, source, old->lists[i].list, &fresh, NULL) == CMG_OK)
-            append(to, &fresh, 1);
+        if (!is_from(&old->lists[i], source))
+            continue;
+        if (cmg_crl_admit(to->trust, source, old->lists[i].list, &fresh, NULL) != CMG_OK)
+            continue; /* and without a digest the next bytes are read, whatever they are */
+        append(to, &fresh, 1);
     }
+    return n && count(to, source) == n;
 }
 
 /* Looking ------------------------------------------------------------------------------------ */

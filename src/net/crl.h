@@ -8,11 +8,14 @@
 #include "cmg/net/crl.h"
 #include "trust.h"
 
+enum { CRL_DIGEST = 32 };
+
 struct cmg_crl {
     X509_CRL *list; /* owned */
     X509_CRL *head; /* owned; no entries, see crl_judge.c */
     EVP_PKEY *key;  /* owned; of the CA that signed it, verified when it was read */
     char *source;   /* owned */
+    unsigned char digest[CRL_DIGEST]; /* of all the bytes that the source gave with it */
 };
 
 struct cmg_crls {

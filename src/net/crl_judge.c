@@ -151,13 +151,14 @@ static const char *reason(X509_REVOKED *entry)
     return code >= 0 && (size_t)code < CMG_COUNT(words) && words[code] ? words[code] : "unknown";
 }
 
-static void put_revoked(struct cmg_err *err, X509_CRL *list, X509 *x, const char *issuer)
+static void put_revoked(struct cmg_err *err, const struct cmg_crl *list, X509 *x,
+                        const char *issuer)
 {
     X509_REVOKED *entry = NULL;
     char who[CMG_CRL_NAME], date[16] = "?";
     const char *why = "unknown";
     cmg_verdict_who(x, who, sizeof(who));
-    if (list && X509_CRL_get0_by_cert(list, &entry, x) && entry) {
+    if (list && X509_CRL_get0_by_cert(list->list, &entry, x) && entry) {
         cmg_verdict_date(X509_REVOKED_get0_revocationDate(entry), date);
         why = reason(entry);
     }
@@ -243,13 +244,15 @@ static void note(struct run *run, X509_STORE_CTX *c, int code, int depth)
 {
     X509 *x = X509_STORE_CTX_get_current_cert(c);
     struct cmg_crl_link spare = { .state = CMG_CRL_GOOD }, *link = &spare;
-    bool told = depth < CMG_CRL_LINKS_MAX;
-    if (told)
+    const struct cmg_crl *list = NULL;
+    if (depth < CMG_CRL_LINKS_MAX) {
         link = &run->report->links[depth];
+        list = run->used[depth];
+    }
     cmg_verdict_name(X509_get_issuer_name(x), link->issuer, sizeof(link->issuer));
     if (code == X509_V_ERR_CERT_REVOKED) {
         if (!run->gone.text[0])
-            put_revoked(&run->gone, X509_STORE_CTX_get0_current_crl(c), x, link->issuer);
+            put_revoked(&run->gone, list, x, link->issuer);
         return;
     }
     if (link->state != CMG_CRL_GOOD)
@@ -258,7 +261,7 @@ static void note(struct run *run, X509_STORE_CTX *c, int code, int depth)
     find_urls(link, x);
     run->report->gaps++;
     if (!run->gap.text[0])
-        put_gap(&run->gap, link, told ? run->used[depth] : NULL, x, code);
+        put_gap(&run->gap, link, list, x, code);
     for (size_t i = 0; i < spare.nurls; i++)
         free(spare.urls[i]);
 }

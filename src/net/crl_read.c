@@ -129,7 +129,9 @@ enum cmg_rc cmg_crl_admit(const struct cmg_trust *trust, const char *source, X50
     if (!X509_CRL_up_ref(list) || !EVP_PKEY_up_ref(key))
         abort();
     sort(list);
-    *out = (struct cmg_crl){ list, head_of(list), key, cmg_strdup(source) };
+    *out = (struct cmg_crl){
+        .list = list, .head = head_of(list), .key = key, .source = cmg_strdup(source)
+    };
     return CMG_OK;
 }
 

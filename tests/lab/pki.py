@@ -12,6 +12,9 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,18 +55,42 @@ class Authority:
         return self.certificate.read_text() + self.parent.chain()
 
     def issue(self, name: str, subject: str, *, usage: str | None = "clientAuth", san: str = "",
-              with_chain: bool = True, expired: bool = False) -> Identity:
+              with_chain: bool = True, expired: bool = False, crl_url: str = "") -> Identity:
         extensions = ["basicConstraints=CA:FALSE", "keyUsage=critical,digitalSignature",
                       "subjectKeyIdentifier=hash"]
         if usage:
             extensions.append(f"extendedKeyUsage={usage}")
         if san:
             extensions.append(f"subjectAltName={san}")
+        if crl_url:
+            extensions.append(f"crlDistributionPoints=URI:{crl_url}")
         _sign(self.folder, name, subject, extensions, self, expired)
         certificate = self.folder / f"{name}.pem"
         if with_chain:
             certificate.write_text(certificate.read_text() + self.chain())
         return Identity(name, certificate, self.folder / f"{name}.key")
+
+    def crl(self, revoked: "Sequence[Identity | Authority]" = (), *, days: int = 7,
+            file: Path | None = None, reason: str = "keyCompromise") -> Path:
+        """A new revocation list (PEM); whoever reads `file` meanwhile sees the old or the new one.
+        Negative `days`: it ended that long ago."""
+        file = file or self.folder / f"{self.name}.crl"
+        with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
+            base = Path(scratch)
+            (base / "index").touch()
+            (base / "number").write_text("01\n")
+            (base / "ca.cnf").write_text("[ca]\ndefault_ca=c\n[c]\ndatabase=index\n"
+                                         "crlnumber=number\ndefault_md=sha256\n"
+                                         "crl_extensions=x\n[x]\nauthorityKeyIdentifier=keyid\n")
+            ca = ("ca", "-config", "ca.cnf", "-cert", self.certificate, "-keyfile", self.key)
+            for one in revoked:
+                _openssl(*ca, "-revoke", one.certificate, "-crl_reason", reason, cwd=base)
+            end = time.gmtime(time.time() + days * 86400)
+            dates = ("-crl_lastupdate", "20200101000000Z") if days < 0 else ()
+            _openssl(*ca, "-gencrl", *dates, "-crl_nextupdate",
+                     time.strftime("%Y%m%d%H%M%SZ", end), "-out", "list", cwd=base)
+            (base / "list").replace(file)
+        return file
 
 
 def _sign(folder: Path, name: str, subject: str, extensions: list[str],

@@ -5,7 +5,8 @@
 
 #include <openssl/x509.h>
 
-#include "jose_make.h"
+#include "cmg/base/alloc.h"
+#include "jose_pkey.h"
 
 /* A self-signed certificate of a key: PEM that the caller frees. From and to in seconds from now.
  */

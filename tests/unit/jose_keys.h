@@ -93,36 +93,43 @@
     "ZQIDAQAB\n" \
     "-----END PUBLIC KEY-----\n"
 
+/* Public halves, as members of a JWK and by themselves. */
+#define JOSE_N_RSA1 \
+    "8MgMstIXs5Dzy61YVyxGiFLTNj9t_3uhDFZLhjZ9JdgZRrGNdNL0RzQFeul7KjzvQrJ9gWxbW2fe15sK8fjSjuIy_54E" \
+    "iHEN2vrWk_1qsKzb9GKBbLJAsXUgdB7wJDwnX0z8Erou5Ya4kAEqgpebKHcpcD5uTXRC2_Za487h4jIaZidvgiTBe9Ke" \
+    "G3OXwHn1N5ovAPqwhgWD8yoMwtbuJnHrJ0InzkAmKDw-WlFeqJpDH7HzihXSmP3hxnphDYi_wpGc3yj4-G2SxevnHaD2" \
+    "u_063DrA6z6IDU-A59fsB7BpWba3JiGHj5s99e8OK4a72CMKPxIdBqmR69_miJJXZQ"
 #define JOSE_JWK_RSA1 \
-    "\"e\":\"AQAB\",\"kty\":\"RSA\",\"n\":\"8MgMstIXs5Dzy61YVyxGiFLTNj9t_3uhDFZLhjZ9JdgZRrGNdNL0R" \
-    "zQFeul7KjzvQrJ9gWxbW2fe15sK8fjSjuIy_54EiHEN2vrWk_1qsKzb9GKBbLJAsXUgdB7wJDwnX0z8Erou5Ya4kAEqg" \
-    "pebKHcpcD5uTXRC2_Za487h4jIaZidvgiTBe9KeG3OXwHn1N5ovAPqwhgWD8yoMwtbuJnHrJ0InzkAmKDw-WlFeqJpDH" \
-    "7HzihXSmP3hxnphDYi_wpGc3yj4-G2SxevnHaD2u_063DrA6z6IDU-A59fsB7BpWba3JiGHj5s99e8OK4a72CMKPxIdB" \
-    "qmR69_miJJXZQ\""
+    "\"kty\":\"RSA\",\"e\":\"AQAB\",\"n\":\"" JOSE_N_RSA1 "\""
 
+#define JOSE_N_RSA2 \
+    "5HAHogOj3Pvqb2dgPiftyXutlQbhSNhamy2KDWBuICGFVPoweVhm-7ZkFYKyTJjD-rprqarnE4Dbv-5kX2DZ8mryP3Fq" \
+    "tH53EORW166Lu3R_2eWQSEzx5Qak-E7fPkAN3ZuOXB083zD0aHAnVwoW4jcVrpLtUPXM9h4sZ6ZLvZmixtei0oGrVeTI" \
+    "csL-ATK4jvg5Dwf_i9HAnOaGOiPzaIQDr5fuEf-oqZ_-gFaUoUt4g6flSA2OdGK_5knJBDfTFa7s-EOCpcTGwAekooYb" \
+    "GBuOobTvJKasJCuOIpLuopXQ_Snrog5cSi00gd342EjbxXQis_bKtjA1kSc8K1L4tw"
 #define JOSE_JWK_RSA2 \
-    "\"e\":\"AQAB\",\"kty\":\"RSA\",\"n\":\"5HAHogOj3Pvqb2dgPiftyXutlQbhSNhamy2KDWBuICGFVPoweVhm-" \
-    "7ZkFYKyTJjD-rprqarnE4Dbv-5kX2DZ8mryP3FqtH53EORW166Lu3R_2eWQSEzx5Qak-E7fPkAN3ZuOXB083zD0aHAnV" \
-    "woW4jcVrpLtUPXM9h4sZ6ZLvZmixtei0oGrVeTIcsL-ATK4jvg5Dwf_i9HAnOaGOiPzaIQDr5fuEf-oqZ_-gFaUoUt4g" \
-    "6flSA2OdGK_5knJBDfTFa7s-EOCpcTGwAekooYbGBuOobTvJKasJCuOIpLuopXQ_Snrog5cSi00gd342EjbxXQis_bKt" \
-    "jA1kSc8K1L4tw\""
+    "\"kty\":\"RSA\",\"e\":\"AQAB\",\"n\":\"" JOSE_N_RSA2 "\""
 
+#define JOSE_X_EC1 "vasd5gmi3WnIck57uv2SHMmInzzhJ_vmypYQDAzyOF0"
+#define JOSE_Y_EC1 "RaW2CWTEq5V_gQi7IifewE2i1XBrLtePwOVmjijgY9Q"
 #define JOSE_JWK_EC1 \
-    "\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":\"vasd5gmi3WnIck57uv2SHMmInzzhJ_vmypYQDAzyOF0\",\"y\"" \
-    ":\"RaW2CWTEq5V_gQi7IifewE2i1XBrLtePwOVmjijgY9Q\""
+    "\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" JOSE_X_EC1 "\",\"y\":\"" JOSE_Y_EC1 "\""
 
+#define JOSE_X_EC2 "JsfV0TM_8XKoMKTiLu2ysn4DM4wiomc5gLAQr6ipjXs"
+#define JOSE_Y_EC2 "JhVqJHstBUbPKNrizgajVYqxSEszyJaetnYbxoA7YlY"
 #define JOSE_JWK_EC2 \
-    "\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":\"JsfV0TM_8XKoMKTiLu2ysn4DM4wiomc5gLAQr6ipjXs\",\"y\"" \
-    ":\"JhVqJHstBUbPKNrizgajVYqxSEszyJaetnYbxoA7YlY\""
+    "\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" JOSE_X_EC2 "\",\"y\":\"" JOSE_Y_EC2 "\""
 
+#define JOSE_N_RSA1024 \
+    "vIK27YSMIFbRH0cX2qTEQxRrVbFqp_-aiyN80vozcAy_ge3ru2qeTJGfCvOnbxCwpFvWonzWrgOJOhiL5AGzzepXyLEb" \
+    "wwpfbScy4eP_hY3vnynSDwjqygdgxZYscIiSFBv0PenPdbb_l2VDunjcVOFVESWWVaiktzF0kN42PkM"
 #define JOSE_JWK_RSA1024 \
-    "\"e\":\"AQAB\",\"kty\":\"RSA\",\"n\":\"vIK27YSMIFbRH0cX2qTEQxRrVbFqp_-aiyN80vozcAy_ge3ru2qeT" \
-    "JGfCvOnbxCwpFvWonzWrgOJOhiL5AGzzepXyLEbwwpfbScy4eP_hY3vnynSDwjqygdgxZYscIiSFBv0PenPdbb_l2VDu" \
-    "njcVOFVESWWVaiktzF0kN42PkM\""
+    "\"kty\":\"RSA\",\"e\":\"AQAB\",\"n\":\"" JOSE_N_RSA1024 "\""
 
+#define JOSE_X_P384 "KKshIexDRZYYidk7jlzPNzq0TWMM7wS8AXZHd7klBbrc6cNHJ0tKxN9KCmDp2iAr"
+#define JOSE_Y_P384 "9MoI3_fbyt_fXdJx8C5oa77Bg4tIFfV2ShO20MHIKw2m234ZgvURQEI_mE8afC1l"
 #define JOSE_JWK_P384 \
-    "\"crv\":\"P-384\",\"kty\":\"EC\",\"x\":\"KKshIexDRZYYidk7jlzPNzq0TWMM7wS8AXZHd7klBbrc6cNHJ0t" \
-    "KxN9KCmDp2iAr\",\"y\":\"9MoI3_fbyt_fXdJx8C5oa77Bg4tIFfV2ShO20MHIKw2m234ZgvURQEI_mE8afC1l\""
+    "\"kty\":\"EC\",\"crv\":\"P-384\",\"x\":\"" JOSE_X_P384 "\",\"y\":\"" JOSE_Y_P384 "\""
 
 /* {"iss":"https://issuer.example/","aud":"urn:test","sub":"jose","iat":1767225600,
  *  "nbf":1767225600,"exp":4102444800} */
@@ -140,6 +147,13 @@
     "CJleHAiOjQxMDI0NDQ4MDB9.x-sAWRN8SIZ1_5m_o1NsmUwt2eQ2Zbwwa1JIIdNrBgbJi1CA-SRNT2t4bb3nh2EU14E9" \
     "1MK36QYVgrDElkPznA"
 
+/* The set that most tests verify with. */
+#define JOSE_JWK(members, more) "{" members "," more "}"
+#define JOSE_JWKS "{\"keys\":[" \
+    JOSE_JWK(JOSE_JWK_RSA1, "\"kid\":\"rsa-1\",\"x5t\":\"x5t-of-rsa-1\"") "," \
+    JOSE_JWK(JOSE_JWK_RSA2, "\"kid\":\"rsa-2\",\"x5t\":\"x5t-of-rsa-2\"") "," \
+    JOSE_JWK(JOSE_JWK_EC1, "\"kid\":\"ec-1\"") "," \
+    JOSE_JWK(JOSE_JWK_EC2, "\"kid\":\"ec-2\"") "]}"
 /* clang-format on */
 
 #endif

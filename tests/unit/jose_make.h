@@ -10,12 +10,11 @@
 #include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
-#include <openssl/pem.h>
 #include <openssl/rsa.h>
 
 #include "cmg/base/alloc.h"
 #include "cmg/proto/base64.h"
-#include "jose_keys.h"
+#include "jose_pkey.h"
 
 /* Members of most headers and claims, to be read by jose_json. */
 #define ISSUER "https://issuer.example/"
@@ -26,32 +25,7 @@
 #define TIMES "'nbf':1779999000,'exp':1780003600"
 #define FINE "{" WHO "," TIMES "}"
 
-/* The set that most tests verify with. */
-/* clang-format off */
-#define JOSE_JWK(members, more) "{" members "," more "}"
-#define JOSE_JWKS "{\"keys\":[" \
-    JOSE_JWK(JOSE_JWK_RSA1, "\"kid\":\"rsa-1\",\"x5t\":\"x5t-of-rsa-1\"") "," \
-    JOSE_JWK(JOSE_JWK_RSA2, "\"kid\":\"rsa-2\",\"x5t\":\"x5t-of-rsa-2\"") "," \
-    JOSE_JWK(JOSE_JWK_EC1, "\"kid\":\"ec-1\"") "," \
-    JOSE_JWK(JOSE_JWK_EC2, "\"kid\":\"ec-2\"") "]}"
-/* clang-format on */
-
 enum { JOSE_ROOM = 20 * 1024, NOW = 1780000000 };
-
-enum jose_key { RSA1, RSA2, EC1, EC2, JOSE_KEYS };
-
-static const char *const jose_pems[JOSE_KEYS] = { JOSE_RSA1_PEM, JOSE_RSA2_PEM, JOSE_EC1_PEM,
-                                                  JOSE_EC2_PEM };
-
-static EVP_PKEY *jose_pkey(enum jose_key which)
-{
-    BIO *bio = BIO_new_mem_buf(jose_pems[which], -1);
-    EVP_PKEY *pkey = PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
-    BIO_free(bio);
-    if (!pkey)
-        abort();
-    return pkey;
-}
 
 /* JSON is easier to read with ' for "; and @ is a NUL. */
 static struct cmg_str jose_json(const char *text, char out[4096])

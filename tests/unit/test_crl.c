@@ -343,7 +343,7 @@ static void who_is_on_an_ended_list_is_revoked(void **state)
     struct cmg_crls *late = cmg_crls_new(trust);
     put_ok(late, "a",
            CRL_DER(.issuer = &issuing, .from_days = -9, .to_days = -2, .revoked = CERTS(&pc)));
-    judged(late, &pc, CMG_EDENIED, "\"PC1\" was revoked");
+    judged(late, &pc, CMG_EDENIED, "\"PC1\" was revoked on 2026-01-31 (unspecified)");
     cmg_crls_free(late);
 }
 
@@ -528,13 +528,21 @@ static void what_a_source_gives_replaces_what_it_gave(void **state)
     (void)state;
     struct cmg_crls *t = table();
     struct cmg_str same =
-        CRL_DER(.issuer = &issuing, .from_days = 0, .to_days = 5, .revoked = CERTS(&pc));
+        CRL_PEM(.issuer = &issuing, .from_days = 0, .to_days = 5, .revoked = CERTS(&pc));
     struct cmg_err err;
     bool changed;
     assert_int_equal(cmg_crls_put(t, "/lists/issuing.crl", same, 0, &changed, &err), CMG_OK);
     assert_true(changed);
     assert_int_equal(cmg_crls_put(t, "/lists/issuing.crl", same, 0, &changed, &err), CMG_OK);
     assert_false(changed);
+    char *text = malloc(same.n + 2); /* other bytes, the same list */
+    assert_non_null(text);
+    int n = sprintf(text, "\n%s", same.p);
+    assert_int_equal(cmg_crls_put(t, "/lists/issuing.crl", (struct cmg_str){ text, (size_t)n }, 0,
+                                  &changed, &err),
+                     CMG_OK);
+    assert_false(changed);
+    free(text);
     judged(t, &pc, CMG_EDENIED, "revoked");
 
     /* The list of yesterday, replayed. */
@@ -568,6 +576,9 @@ static void a_fetched_list_must_be_current(void **state)
     assert_int_equal(cmg_crls_put(t, "u", early, now, &changed, &err), CMG_EDENIED);
     has(&err, "not valid before");
     assert_int_equal(cmg_crls_put(t, "u", now_good, now, &changed, &err), CMG_OK);
+    assert_int_equal(cmg_crls_put(t, "u", now_good, now, &changed, &err), CMG_OK);
+    assert_int_equal(cmg_crls_put(t, "u", now_good, now + 2 * 86400, &changed, &err), CMG_EDENIED);
+    has(&err, "ended on");
     free((void *)(uintptr_t)now_good.p);
     free((void *)(uintptr_t)late.p);
     free((void *)(uintptr_t)early.p);
@@ -582,8 +593,9 @@ static void lists_move_to_another_trust_if_it_signed_them(void **state)
     struct cmg_trust *less = cmg_trust_load(cert_write("less.pem", CERTS(&root)), &err);
     struct cmg_crls *to = cmg_crls_new(less);
     struct cmg_crl_about about;
-    cmg_crls_copy(to, t, "/lists/root.crl");
-    cmg_crls_copy(to, t, "/lists/issuing.crl");
+    assert_true(cmg_crls_copy(to, t, "/lists/root.crl"));
+    assert_false(cmg_crls_copy(to, t, "/lists/issuing.crl"));
+    assert_false(cmg_crls_copy(to, t, "/lists/none.crl"));
     assert_int_equal(cmg_crls_about(to, "/lists/root.crl", &about, 1), 1);
     assert_int_equal(cmg_crls_about(to, "/lists/issuing.crl", &about, 1), 0);
     cmg_crls_free(t);

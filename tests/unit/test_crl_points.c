@@ -218,10 +218,11 @@ static void one_that_gave_nothing_makes_room(void **state)
     UNTIL(w.taken == CRL_POINTS_MAX);
 }
 
-static void keep(void *arg, const char *url)
+static bool keep(void *arg, const char *url)
 {
-    (void)arg, (void)url;
+    (void)url;
     w.kept++;
+    return *(bool *)arg;
 }
 
 static void pruning_forgets_what_is_no_use(void **state)
@@ -233,10 +234,14 @@ static void pruning_forgets_what_is_no_use(void **state)
     assert_int_equal(want(1), CMG_MORE);
     UNTIL(w.ended == 2);
     assert_int_equal(want(1), CMG_EIO);
-    crl_points_prune(w.points, keep, NULL);
+    bool yes = true, no = false;
+    crl_points_prune(w.points, keep, &yes);
     assert_int_equal(w.kept, 1);
     assert_int_equal(want(0), CMG_OK);
     assert_int_equal(want(1), CMG_MORE); /* as if for the first time */
+    crl_points_prune(w.points, keep, &no);
+    assert_int_equal(want(0), CMG_MORE);
+    UNTIL(w.ended == 4);
 }
 
 int main(void)

@@ -516,6 +516,30 @@ static void a_reload_while_a_list_is_on_its_way_loses_nobody(void **state)
     cert_free(&pc);
 }
 
+/* The CA goes on with a new key, and publishes at the same place. */
+static void a_reload_with_another_ca_fetches_anew(void **state)
+{
+    (void)state;
+    struct cert a = client("PC1", 1), heir = cert_make(&(struct cert_spec){
+                                          .cn = "Issuing CA", .ca = true, .issuer = &root });
+    char cdp[64];
+    snprintf(cdp, sizeof(cdp), "URI:http://127.0.0.1:%u/0", w.port);
+    struct cert b = cert_make(
+        &(struct cert_spec){ .cn = "PC2", .eku = "clientAuth", .cdp = cdp, .issuer = &heir });
+    struct cmg_err err;
+    struct cmg_trust *next = cmg_trust_load(cert_write("next.pem", CERTS(&root, &heir)), &err);
+    serve(0, CRL_PEM(.issuer = &issuing));
+    finally(&a, CMG_OK, NULL);
+    serve(0, CRL_PEM(.issuer = &heir));
+    assert_int_equal(revocation_use(w.r, &w.conf, next, &err), CMG_OK);
+    finally(&b, CMG_OK, NULL);
+    assert_int_equal(w.asked[0], 2);
+    cmg_trust_unref(next);
+    cert_free(&a);
+    cert_free(&b);
+    cert_free(&heir);
+}
+
 /* Connections that are open were judged by it: they have to be judged again. */
 static void the_end_of_a_list_is_told(void **state)
 {
@@ -581,6 +605,7 @@ int main(void)
         TEST(what_is_fetched_must_do),
         TEST(nothing_is_fetched_for_strangers_or_when_told_not_to),
         TEST(a_reload_while_a_list_is_on_its_way_loses_nobody),
+        TEST(a_reload_with_another_ca_fetches_anew),
         TEST(the_end_of_a_list_is_told),
         TEST(a_background_refresh_finds_who_was_revoked),
         TEST(a_list_that_cannot_be_renewed_stands_until_it_ends),

@@ -42,8 +42,9 @@ CMG_MUST_CHECK enum cmg_rc cmg_crls_put(struct cmg_crls *t, const char *source,
                                         struct cmg_str bytes, int64_t current_at, bool *changed,
                                         struct cmg_err *err);
 
-/* Copies what `source` gave to another table, as far as that one's trust has signed it. */
-void cmg_crls_copy(struct cmg_crls *to, const struct cmg_crls *from, const char *source);
+/* Copies what `source` gave to another table, as far as that one's trust has signed it. True: there
+ * was something, and all of it was. */
+bool cmg_crls_copy(struct cmg_crls *to, const struct cmg_crls *from, const char *source);
 
 struct cmg_crl_about {
     char issuer[CMG_CRL_NAME];

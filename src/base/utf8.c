@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "utf8.h"
+#include "cmg/base/utf8.h"
 
 static size_t length(unsigned char first)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CMG_DAEMON_UTF8_H
-#define CMG_DAEMON_UTF8_H
+#ifndef CMG_BASE_UTF8_H
+#define CMG_BASE_UTF8_H
 
 #include "cmg/base/str.h"
 
