@@ -35,7 +35,9 @@ struct look {
     struct look_item *items;     /* owned */
     size_t nitems;
     struct cmg_timer *grace; /* owned */
-    struct cmg_task done;    /* calls whoever asked */
+    struct cmg_task done;
+    void (*on_done)(void *arg);
+    void *arg;
 };
 
 /* Putting together ---------------------------------------------------------------------- */
