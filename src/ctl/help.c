@@ -76,7 +76,7 @@ void ctl_help(const struct ctl_command *const *commands, const char *noun, FILE 
 static void escaped(const char *text, FILE *out)
 {
     for (; *text; text++) {
-        if (strchr("_*\\[]<>#~", *text))
+        if (strchr("_*\\<>#~", *text))
             fputc('\\', out);
         fputc(*text, out);
         if (*text == '\n')
@@ -109,7 +109,7 @@ static void manual_option(const struct ctl_option *o, FILE *out)
 void ctl_manual(const struct ctl_command *const *commands, FILE *out)
 {
     for (const struct ctl_command *c; (c = *commands); commands++) {
-        fprintf(out, "## cmgctl %s %s \\[OPTION\\]...", c->noun, c->verb);
+        fprintf(out, "## cmgctl %s %s [OPTION]...", c->noun, c->verb);
         if (c->operands) {
             fputc(' ', out);
             escaped(c->operands, out);

@@ -122,6 +122,7 @@ bool stores_refresh(struct stores *s, const char *path)
         }
         cmg_account_free(store->account);
         store->account = a;
+        log_notice("storage.changed", KV("storage", store->label));
         changed = true;
     }
     return changed;

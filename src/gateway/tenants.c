@@ -23,7 +23,8 @@ struct tenant {
     const char *microsoft[3];   /* these two */
     const char *const *issuers; /* those, or the configured ones */
     struct tenant_keys *keys;
-    bool waited; /* somebody was told CMG_MORE */
+    const void *set; /* the keys that were told of; never looked into */
+    bool waited;     /* somebody was told CMG_MORE */
     TAILQ_ENTRY(tenant) entry;
 };
 TAILQ_HEAD(tenant_list, tenant);
@@ -43,9 +44,11 @@ static void on_end(void *arg)
 {
     struct tenant *tenant = arg;
     struct tenants *t = tenant->tenants;
-    bool waited = tenant->waited;
+    const void *set = tenant_keys_set(tenant->keys);
+    bool tell = tenant->waited || set != tenant->set;
     tenant->waited = false;
-    if (waited)
+    tenant->set = set;
+    if (tell)
         t->on_keys(t->arg);
 }
 

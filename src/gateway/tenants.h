@@ -15,7 +15,8 @@
 
 struct tenants;
 
-/* `on_keys` after a fetch that was waited for has ended, well or not: ask again. */
+/* `on_keys` when a tenant has other keys, and after a fetch that was waited for has ended, well or
+ * not: ask again, also about tokens that were good. */
 struct tenants *tenants_new(struct cmg_loop *l, struct cmg_fetcher *f, void (*on_keys)(void *arg),
                             void *arg);
 void tenants_free(struct tenants *t); /* NULL is ignored */

@@ -3,7 +3,7 @@
  * loop's. What has ended is collected and told in a task of its own, so that whoever is told may
  * start, cancel and free as it likes: libcurl is never on the stack then.
  *
- *   cmg_fetch_start -> WAITING -> RUNNING -> DONE -> on_done
+ *   cmg_fetch_start -> WAITING -> RUNNING -> DONE -> TOLD, in on_done
  *                         |                   ^
  *                         +-- time is up -----+
  */
@@ -30,6 +30,7 @@ static void enter(struct cmg_fetch *f, enum fetch_state to)
     static const bool allowed[FETCH_STATES][FETCH_STATES] = {
         [FETCH_WAITING] = { [FETCH_RUNNING] = true, [FETCH_DONE] = true },
         [FETCH_RUNNING] = { [FETCH_DONE] = true },
+        [FETCH_DONE] = { [FETCH_TOLD] = true },
     };
     struct cmg_fetcher *fetcher = f->fetcher;
     if (!allowed[f->state][to])
@@ -40,7 +41,8 @@ static void enter(struct cmg_fetch *f, enum fetch_state to)
     if (to == FETCH_RUNNING)
         fetcher->nrunning++;
     f->state = to;
-    TAILQ_INSERT_TAIL(&fetcher->lists[to], f, entry);
+    if (to != FETCH_TOLD)
+        TAILQ_INSERT_TAIL(&fetcher->lists[to], f, entry);
 }
 
 /* It stands in no list and in no multi handle any more. */
@@ -134,7 +136,7 @@ static void on_deliver(void *arg)
     struct cmg_fetch *f = TAILQ_FIRST(done);
     if (!f)
         return;
-    TAILQ_REMOVE(done, f, entry);
+    enter(f, FETCH_TOLD);
     if (!TAILQ_EMPTY(done))
         cmg_loop_defer(fetcher->loop, &fetcher->deliver);
     f->on_done(f->arg, &f->result);
@@ -213,7 +215,7 @@ struct cmg_fetcher *cmg_fetcher_new(struct cmg_loop *l)
     f->loop = l;
     f->timer = cmg_timer_new(l, on_timer, f);
     f->deliver = (struct cmg_task){ .run = on_deliver, .arg = f };
-    for (size_t i = 0; i < FETCH_STATES; i++)
+    for (size_t i = 0; i < FETCH_TOLD; i++)
         TAILQ_INIT(&f->lists[i]);
     LIST_INIT(&f->sockets);
     f->multi = curl_multi_init();
@@ -237,7 +239,7 @@ void cmg_fetcher_free(struct cmg_fetcher *f)
     struct cmg_fetch *fetch;
     if (!f)
         return;
-    for (size_t i = 0; i < FETCH_STATES; i++)
+    for (size_t i = 0; i < FETCH_TOLD; i++)
         while ((fetch = TAILQ_FIRST(&f->lists[i])))
             cmg_fetch_cancel(fetch);
     cmg_loop_cancel(f->loop, &f->deliver);
@@ -274,7 +276,7 @@ struct cmg_fetch *cmg_fetch_start(struct cmg_fetcher *f, const struct cmg_fetch_
 
 void cmg_fetch_cancel(struct cmg_fetch *fetch)
 {
-    if (!fetch)
+    if (!fetch || fetch->state == FETCH_TOLD)
         return;
     struct cmg_fetcher *f = fetch->fetcher;
     if (fetch->state == FETCH_RUNNING) {

@@ -12,7 +12,8 @@
 #include "cmg/http/fetch.h"
 #include "cmg/net/loop.h"
 
-enum fetch_state { FETCH_WAITING, FETCH_RUNNING, FETCH_DONE, FETCH_STATES };
+/* Each has its list, but TOLD: what is in it belongs to on_deliver. */
+enum fetch_state { FETCH_WAITING, FETCH_RUNNING, FETCH_DONE, FETCH_TOLD, FETCH_STATES };
 
 TAILQ_HEAD(fetch_list, cmg_fetch);
 LIST_HEAD(fetch_sockets, fetch_socket);
@@ -44,7 +45,7 @@ struct cmg_fetcher {
     CURLM *multi;            /* owned; with its kept connections */
     struct cmg_timer *timer; /* libcurl's */
     char *proxy;             /* owned */
-    struct fetch_list lists[FETCH_STATES];
+    struct fetch_list lists[FETCH_TOLD];
     struct fetch_sockets sockets;
     unsigned nrunning;
     struct cmg_task deliver;

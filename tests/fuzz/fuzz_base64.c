@@ -38,9 +38,9 @@ static void comes_back(enum cmg_base64 kind, struct cmg_str bytes)
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
     struct cmg_str in = { (const char *)p, n };
-    for (int kind = CMG_BASE64; kind <= CMG_BASE64URL; kind++) {
-        decodes_to_one_text(kind, in);
-        comes_back(kind, in);
-    }
+    decodes_to_one_text(CMG_BASE64, in);
+    decodes_to_one_text(CMG_BASE64URL, in);
+    comes_back(CMG_BASE64, in);
+    comes_back(CMG_BASE64URL, in);
     return 0;
 }

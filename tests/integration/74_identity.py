@@ -12,7 +12,8 @@ import pytest
 
 from lab.http1 import Headers
 from lab.pki import Identity
-from lab.site import ECHO, Lab, Site, on
+from lab.site import ECHO, SERVER, Lab, Site, on
+from lab.tokens import SiteKeys, bearer, guid
 from lab.waiting import wait_for
 
 TARGET, UNTOLD = on(ECHO, "/lab/echo"), "9"
@@ -23,11 +24,17 @@ ITEMS = [header if header == what else f"{header}={what}" for header, what in TO
 
 
 @pytest.fixture(scope="module")
-def lab(labs, site: Site) -> Lab:
+def keys(tmp_path_factory: pytest.TempPathFactory) -> SiteKeys:
+    return SiteKeys(tmp_path_factory.mktemp("keys"))
+
+
+@pytest.fixture(scope="module")
+def lab(labs, site: Site, keys: SiteKeys) -> Lab:
     """With an endpoint that is told, and the same one untold under another id."""
+    tokens = {**keys.settings()["site-tokens"], "bulk-paths": "lab"}
     untold = {**site.endpoints()["endpoint echo"], "id": UNTOLD}
-    return labs(with_gates=False, point={"endpoint echo": {"pass-identity": ITEMS},
-                                         "endpoint untold": untold})
+    return labs(with_gates=False, gateway={"site-tokens": tokens},
+                point={"endpoint echo": {"pass-identity": ITEMS}, "endpoint untold": untold})
 
 
 def folded(name: str) -> str:
@@ -76,6 +83,25 @@ def test_the_endpoint_hears_who_it_is(lab: Lab, version: str) -> None:
     assert (only(fields, "X-All") or "").startswith('certificate; kind=device; name="')
     assert only(fields, "X-Site-User") is None and only(fields, "X-Tenant") is None
     assert not [name for name, _ in fields if name.lower().startswith("cmg-")]
+
+
+@both
+@pytest.mark.parametrize("kind", ["Client", "BulkRegistration", "UDA"])
+def test_a_token_is_who_it_says(lab: Lab, keys: SiteKeys, version: str, kind: str) -> None:
+    """Also where the client has shown a certificate: under ServerAuth that is not what it is."""
+    member, who = ("UniqueId", guid()) if kind == "BulkRegistration" else ("ClientId", guid())
+    sent = [*bearer(keys.token(kind, **{member: who})), ("X-Digest", "forged"),
+            ("Client-Cert", "forged"), ("X_Site_User", "forged")]
+    target = on(ECHO, "/lab/echo", SERVER)
+    for identity in (None, "client"):
+        fields = heard(lab, version, sent, target, identity)
+        assert only(fields, "X-How") == "site-token"
+        assert only(fields, "X-Kind") == {"BulkRegistration": "bulk", "UDA": "user"}.get(kind,
+                                                                                       "device")
+        assert only(fields, "X-Site-User") == who
+        assert only(fields, "X-Tenant") == keys.hierarchy.lower()
+        assert only(fields, "Client-Cert") is None and only(fields, "X-Digest") is None
+        assert not [name for name, value in fields if "forged" in value]
 
 
 # Names that are told, and names that back ends believe, spelled as they may be taken for one.

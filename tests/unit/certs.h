@@ -77,7 +77,7 @@ static void cert_extension(X509 *x, X509 *issuer, int nid, const char *value)
     X509_EXTENSION_free(e);
 }
 
-static struct cert cert_make(const struct cert_spec *s)
+static inline struct cert cert_make(const struct cert_spec *s)
 {
     static long serial;
     struct cert c = { X509_new(), EVP_EC_gen("P-256") };
@@ -108,7 +108,7 @@ static struct cert cert_make(const struct cert_spec *s)
     return c;
 }
 
-static void cert_free(struct cert *c)
+static inline void cert_free(struct cert *c)
 {
     X509_free(c->x);
     EVP_PKEY_free(c->key);

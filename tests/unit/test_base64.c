@@ -116,24 +116,27 @@ static void one_character_of_four_stands_for_a_byte_at_the_end(void **state)
 }
 
 /* Blocks of their exact size, so that a byte too many is caught. */
+static void there_and_back(enum cmg_base64 kind, struct cmg_str bytes)
+{
+    char *text = cmg_alloc(cmg_base64_size(kind, bytes.n) + 1);
+    size_t n = cmg_base64_put(kind, bytes, text), room = cmg_base64_room(n), back = 0;
+    unsigned char *out = cmg_alloc(room ? room : 1);
+    assert_int_equal(CMG_OK, cmg_base64_get(kind, (struct cmg_str){ text, n }, out, &back));
+    assert_int_equal(bytes.n, back);
+    assert_memory_equal(bytes.p, out, back);
+    free(out);
+    free(text);
+}
+
 static void the_rooms_that_are_promised_are_enough_for_every_length(void **state)
 {
     (void)state;
     for (size_t size = 0; size < 70; size++) {
-        unsigned char *bytes = cmg_alloc(size ? size : 1);
+        char *bytes = cmg_alloc(size ? size : 1);
         for (size_t i = 0; i < size; i++)
-            bytes[i] = (unsigned char)(i * 37 + size);
-        for (int kind = CMG_BASE64; kind <= CMG_BASE64URL; kind++) {
-            char *text = cmg_alloc(cmg_base64_size(kind, size) + 1);
-            struct cmg_str in = { (const char *)bytes, size };
-            size_t n = cmg_base64_put(kind, in, text), room = cmg_base64_room(n), back = 0;
-            unsigned char *out = cmg_alloc(room ? room : 1);
-            assert_int_equal(CMG_OK, cmg_base64_get(kind, (struct cmg_str){ text, n }, out, &back));
-            assert_int_equal(size, back);
-            assert_memory_equal(bytes, out, size);
-            free(out);
-            free(text);
-        }
+            bytes[i] = (char)(i * 37 + size);
+        there_and_back(CMG_BASE64, (struct cmg_str){ bytes, size });
+        there_and_back(CMG_BASE64URL, (struct cmg_str){ bytes, size });
         free(bytes);
     }
 }

@@ -8,13 +8,10 @@
 
 #include <cmocka.h>
 
-#include <openssl/rsa.h>
-
-#include "certs.h"
-#include "cmg/base/alloc.h"
 #include "cmg/base/clock.h"
 #include "cmg/base/log.h"
 #include "gateway/site_tokens.h"
+#include "signers.h"
 
 #define HIERARCHY "6d6e8a34-1f2c-4f6e-9b1d-2f5f0c8a7e10"
 #define CLIENT "11111111-2222-4333-8444-555555555555"
@@ -33,46 +30,14 @@ static void on_event(enum cmg_level level, const char *event, const struct cmg_k
     cmg_log_text(logged, sizeof(logged), event, kv, n);
 }
 
-static char *slurp(const char *path)
-{
-    char *text = cmg_alloc(16384);
-    FILE *f = fopen(path, "r");
-    if (!f || !fread(text, 1, 16383, f))
-        abort();
-    fclose(f);
-    return text;
-}
-
-static struct cmg_signer *make_signer(const char *name, char path[128])
-{
-    struct cmg_err err;
-    char file[64];
-    struct cert c = cert_make(&(struct cert_spec){ .cn = name, .ku = "digitalSignature" });
-    EVP_PKEY_free(c.key);
-    c.key = EVP_RSA_gen(2048);
-    X509_set_pubkey(c.x, c.key);
-    if (!X509_sign(c.x, c.key, EVP_sha256()))
-        abort();
-    snprintf(file, sizeof(file), "%s.pem", name);
-    snprintf(path, 128, "%s", cert_write(file, CERTS(&c)));
-    snprintf(file, sizeof(file), "%s.key", name);
-    char *certificate = slurp(path), *key = slurp(cert_write_key(file, &c, 0600));
-    struct cmg_signer *s = cmg_signer_new(cmg_str(certificate), cmg_str(key), &err);
-    free(certificate);
-    free(key);
-    cert_free(&c);
-    assert_non_null(s);
-    return s;
-}
-
 static int set_up_all(void **state)
 {
     static const struct cmg_log_sink sink = { on_event, NULL };
     (void)state;
     cert_setup();
     cmg_log_to(&sink, CMG_INFO);
-    one = make_signer("one", one_pem);
-    two = make_signer("two", two_pem);
+    one = signer_make("one", true, 0, 0, one_pem);
+    two = signer_make("two", true, 0, 0, two_pem);
     now = cmg_clock_unix();
     return 0;
 }

@@ -5,7 +5,7 @@
  * TLS is verified, redirects are not followed, proxy variables of the environment are not looked
  * at, http and https only, HTTP/1.1. libcurl sends a request again when a kept connection dies
  * under it before a byte of the answer came: fetch only what may be asked twice. An answer over
- * plain http that has no length may be cut short unnoticed. */
+ * plain http that has no length may be cut short unnoticed. The process must ignore SIGPIPE. */
 #ifndef CMG_HTTP_FETCH_H
 #define CMG_HTTP_FETCH_H
 
@@ -48,13 +48,13 @@ struct cmg_fetch_result {
 };
 
 /* Everything in `r` is copied. `on_done` is called once, from the loop, never from inside this
- * call, and may start, cancel and free anything, the fetcher too; the result is good until it
- * returns, the fetch itself is over by then. Not called after cmg_fetch_cancel. At most
- * CMG_FETCHES_MAX at one time: the next ones wait their turn, and their time runs. */
+ * call, and may start, cancel and free anything, the fetcher too; when it returns, the result and
+ * the fetch are gone. Not called after cmg_fetch_cancel. At most CMG_FETCHES_MAX at one time: the
+ * next ones wait their turn, and their time runs. */
 enum { CMG_FETCHES_MAX = 64 };
 struct cmg_fetch *cmg_fetch_start(struct cmg_fetcher *f, const struct cmg_fetch_request *r,
                                   void (*on_done)(void *arg, const struct cmg_fetch_result *result),
                                   void *arg);
-void cmg_fetch_cancel(struct cmg_fetch *fetch); /* NULL is ignored */
+void cmg_fetch_cancel(struct cmg_fetch *fetch); /* NULL is ignored, and so is one in its on_done */
 
 #endif
