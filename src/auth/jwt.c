@@ -11,7 +11,7 @@
 #include "strict_json.h"
 #include "token.h"
 
-enum { HEADER, CLAIMS, SIGNATURE, PARTS, RS256_BYTES_MIN = 2048 / 8 };
+enum { HEADER, CLAIMS, SIGNATURE, PARTS, RS256_BYTES_MIN = 2048 / 8, ES256_BYTES = 64 };
 
 /* ---- Reading ---- */
 
@@ -78,7 +78,7 @@ static enum cmg_rc read_signature(struct cmg_jwt *t, struct cmg_str part, struct
     bool fits = cmg_base64_room(part.n) <= sizeof(t->signature);
     if (!fits || cmg_base64_get(CMG_BASE64URL, part, t->signature, &t->signature_n) != CMG_OK)
         return cmg_fail(err, CMG_EDENIED, "its signature is too long or not base64url");
-    if (t->alg == CMG_ALG_ES256 ? t->signature_n != 64 : t->signature_n < RS256_BYTES_MIN)
+    if (t->alg == CMG_ALG_ES256 ? t->signature_n != ES256_BYTES : t->signature_n < RS256_BYTES_MIN)
         return cmg_fail(err, CMG_EDENIED, "its signature is not as long as one by %s is",
                         cmg_alg_name(t->alg));
     return CMG_OK;
@@ -201,7 +201,7 @@ char *cmg_jwt_issue(const struct cmg_signer *s, struct cmg_str claims_json)
     json_decref(claims);
     if (!claims || claims_json.n > CMG_JWT_BYTES_MAX)
         return NULL;
-    /* Three dots' and NUL's worth more than the parts. */
+    /* Room for two dots and a NUL beside the parts. */
     char *token = cmg_alloc(cmg_base64_size(CMG_BASE64URL, (size_t)n) +
                             cmg_base64_size(CMG_BASE64URL, claims_json.n) +
                             cmg_base64_size(CMG_BASE64URL, sizeof(signature)) + 3);

@@ -55,6 +55,7 @@ static bool on_p256(const EVP_PKEY *pkey)
            strcmp(group, "prime256v1") == 0;
 }
 
+/* OpenSSL looks when it takes a point in, too; this does not rely on where it does. */
 static bool sound_point(EVP_PKEY *pkey)
 {
     EVP_PKEY_CTX *c = EVP_PKEY_CTX_new(pkey, NULL);

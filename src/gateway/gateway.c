@@ -183,14 +183,22 @@ static void watch_files(struct gateway *g, const struct gateway_conf *conf)
     }
 }
 
+static enum cmg_rc stay_with(struct gateway *g, const struct gateway_conf *before)
+{
+    if (before)
+        watch_files(g, before);
+    return CMG_ECONF;
+}
+
 /* All of it or nothing. `before`: what is in force and to be put back, NULL at the start. */
 static enum cmg_rc judge_by(struct gateway *g, const struct gateway_conf *conf,
                             const struct gateway_conf *before, struct cmg_trust *trust,
                             struct cmg_err *err)
 {
+    watch_files(g, conf); /* before they are read, so that no change falls in between */
     struct site_tokens *tokens = site_tokens_new(conf, err);
     if (!tokens)
-        return CMG_ECONF;
+        return stay_with(g, before);
     enum cmg_rc rc = revocation_use(g->revocation, conf, trust, err);
     if (rc == CMG_OK && content_use(g->content, conf, err) != CMG_OK) {
         rc = CMG_ECONF;
@@ -199,14 +207,13 @@ static enum cmg_rc judge_by(struct gateway *g, const struct gateway_conf *conf,
     }
     if (rc != CMG_OK) {
         site_tokens_free(tokens);
-        return rc;
+        return stay_with(g, before);
     }
     site_tokens_free(g->site_tokens);
     g->site_tokens = tokens;
     cmg_fetcher_proxy(g->fetcher, conf->outbound.proxy);
     tenants_use(g->tenants, conf);
     throttle_use(g->throttle, conf);
-    watch_files(g, conf);
     return CMG_OK;
 }
 

@@ -35,7 +35,9 @@ struct look {
     struct look_item *items;     /* owned */
     size_t nitems;
     struct cmg_timer *grace; /* owned */
-    struct cmg_task done;    /* calls whoever asked */
+    struct cmg_task done;
+    void (*on_done)(void *arg);
+    void *arg;
 };
 
 /* Putting together ---------------------------------------------------------------------- */
@@ -199,6 +201,13 @@ static void on_grace(void *arg)
     }
 }
 
+static void on_all(void *arg)
+{
+    struct look *k = arg;
+    put_together(k);
+    k->on_done(k->arg);
+}
+
 struct look *look_new(struct cmg_loop *l, struct cmg_fetcher *f, struct stores *stores,
                       const char *id, void (*on_done)(void *arg), void *arg)
 {
@@ -211,7 +220,9 @@ struct look *look_new(struct cmg_loop *l, struct cmg_fetcher *f, struct stores *
                         .prefix = cmg_strdup(prefix),
                         .searches = cmg_alloc((stores->n + 1) * sizeof(*k->searches)),
                         .asking = stores->n,
-                        .done = { .run = on_done, .arg = arg } };
+                        .on_done = on_done,
+                        .arg = arg };
+    k->done = (struct cmg_task){ .run = on_all, .arg = k };
     k->grace = cmg_timer_new(l, on_grace, k);
     for (size_t i = 0; i < stores->n; i++)
         k->searches[i] = (struct search){ .look = k, .store = &stores->v[i] };
@@ -244,22 +255,18 @@ struct stores *look_stores(const struct look *k)
     return k->stores;
 }
 
-enum look_verdict look_verdict(struct look *k, struct cmg_err *err)
+enum look_verdict look_verdict(const struct look *k, struct cmg_err *err)
 {
     const struct search *late = NULL, *failed = NULL;
-    bool found = false;
     for (size_t i = 0; i < k->stores->n; i++) {
         const struct search *s = &k->searches[i];
-        found = found || s->state == SEARCH_FOUND;
+        if (s->state == SEARCH_FOUND)
+            return LOOK_FOUND;
         if (s->state == SEARCH_FAILED && s->err.code == CMG_ETIMEOUT)
             late = late ? late : s;
         else if (s->state == SEARCH_FAILED)
             failed = failed ? failed : s;
     }
-    if (found && !k->items)
-        put_together(k);
-    if (found)
-        return LOOK_FOUND;
     if (!failed && !late)
         return LOOK_ABSENT;
     *err = failed ? failed->err : late->err;

@@ -29,7 +29,7 @@ struct stores *look_stores(const struct look *k); /* borrowed */
 
 /* After on_done. FAILED: err says of which account and why; its code is CMG_ETIMEOUT when time is
  * all that was missing. */
-enum look_verdict look_verdict(struct look *k, struct cmg_err *err);
+enum look_verdict look_verdict(const struct look *k, struct cmg_err *err);
 size_t look_count(const struct look *k);
 const struct look_item *look_at(const struct look *k, size_t i); /* by name */
 

@@ -138,15 +138,13 @@ static void refuse(struct request *q, const struct refusal *r, const char *detai
 
 static void find_channel(struct request *q);
 
-enum { CLIENT_CERTIFICATE = 12 * 1024 };
-
 /* It is long, so it goes only to endpoints that ask for it. */
 static void add_certificate(const struct request *q, struct cmg_head *head, char *room)
 {
     struct cmg_field *fields = q->gateway->fields;
     size_t n = 0;
     if (q->how == CMG_BY_CERTIFICATE)
-        n = cmg_tls_peer_certificate_field(client_ssl(q->client), room, CLIENT_CERTIFICATE);
+        n = cmg_tls_peer_certificate_field(client_ssl(q->client), room, CMG_TLS_CERTIFICATE_TEXT);
     if (!n)
         return;
     memcpy(fields, head->fields, head->nfields * sizeof(*fields));
@@ -167,7 +165,7 @@ static void send_down(struct request *q, const struct route_pick *pick)
     enter(q, PIPING);
     q->sent_to = member_name(pick->link->member);
     struct cmg_head head = q->head;
-    char certificate[CLIENT_CERTIFICATE];
+    char certificate[CMG_TLS_CERTIFICATE_TEXT];
     if (pick->wants_certificate)
         add_certificate(q, &head, certificate);
     if (out->ops->head(out, &head) != CMG_OK) {

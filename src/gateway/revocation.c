@@ -48,19 +48,23 @@ struct revocation {
 /* Lists come and go -------------------------------------------------------------------------- */
 
 /* A connection that stays open was judged by a list that is over now. The wall clock may be
- * set, so it is looked at every hour at the latest. */
+ * set, so it is looked at every hour at the latest. An end that is still to be told is not
+ * forgotten because other lists come meanwhile. */
 static void watch_ends(struct revocation *r)
 {
     int64_t now = cmg_clock_unix();
-    r->end_at = cmg_crls_next_end(r->lists, now);
+    if (!r->end_at || r->end_at > now)
+        r->end_at = cmg_crls_next_end(r->lists, now);
     int64_t ms = r->end_at ? (r->end_at - now + 1) * 1000 : HOUR_MS;
-    cmg_timer_set(r->ends, ms < HOUR_MS ? ms : HOUR_MS);
+    cmg_timer_set(r->ends, ms < 0 ? 0 : ms < HOUR_MS ? ms : HOUR_MS);
 }
 
 static void on_ends(void *arg)
 {
     struct revocation *r = arg;
     bool ended = r->end_at && cmg_clock_unix() > r->end_at;
+    if (ended)
+        r->end_at = 0;
     watch_ends(r);
     if (ended)
         r->on_lists(r->arg, true);
@@ -242,6 +246,7 @@ enum cmg_rc revocation_use(struct revocation *r, const struct gateway_conf *conf
     r->files = files;
     for (char **f = r->files; *f; f++)
         say_lists(r->lists, *f);
+    r->end_at = 0;
     watch_ends(r);
     return CMG_OK;
 }

@@ -6,6 +6,7 @@
 
 #include "cmg/auth/digest.h"
 #include "cmg/base/alloc.h"
+#include "cmg/base/utf8.h"
 #include "cmg/proto/base64.h"
 #include "signing.h"
 
@@ -47,23 +48,15 @@ bool cmg_container_ok(struct cmg_str name)
     return true;
 }
 
-/* How many bytes the character at the front has; 0: it is not UTF-8 (RFC 3629) or a control. */
+/* How many bytes the character at the front has; 0: it is not UTF-8, a control character, or one
+ * that XML cannot have. */
 static size_t character(struct cmg_str s)
 {
     const unsigned char *p = (const unsigned char *)s.p;
-    unsigned first = p[0];
-    size_t n = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-    if (!n || n > s.n || first > 0xf4 || first < 0x20 || first == 0x7f)
-        return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    unsigned second = n > 1 ? p[1] : 0;
-    bool longer = (first == 0xe0 && second < 0xa0) || (first == 0xf0 && second < 0x90);
-    bool outside = (first == 0xed && second >= 0xa0) || (first == 0xf4 && second >= 0x90);
-    bool c1 = first == 0xc2 && second < 0xa0;
-    bool not_xml = first == 0xef && second == 0xbf && p[2] >= 0xbe; /* U+FFFE, U+FFFF */
-    return longer || outside || c1 || not_xml ? 0 : n;
+    size_t n = cmg_utf8(s);
+    bool control = n && (p[0] < 0x20 || p[0] == 0x7f || (p[0] == 0xc2 && p[1] < 0xa0));
+    bool not_xml = n == 3 && p[0] == 0xef && p[1] == 0xbf && p[2] >= 0xbe; /* U+FFFE, U+FFFF */
+    return control || not_xml ? 0 : n;
 }
 
 bool cmg_blob_name_ok(struct cmg_str name)

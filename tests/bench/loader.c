@@ -44,7 +44,7 @@ struct connection {
 };
 
 struct load {
-    const char *ca, *certificate, *key, *host, *target, *method;
+    const char *ca, *certificate, *key, *host, *target, *method, *field;
     uint16_t port;
     bool tls;
     unsigned connections;
@@ -297,10 +297,12 @@ static void make_request(struct load *l)
     char length[64] = "";
     if (l->body_bytes)
         snprintf(length, sizeof(length), "Content-Length: %zu\r\n", l->body_bytes);
-    size_t room = strlen(l->method) + strlen(l->target) + strlen(l->host) + 128 + l->body_bytes;
+    const char *field = l->field ? l->field : "", *end = l->field ? "\r\n" : "";
+    size_t room = strlen(l->method) + strlen(l->target) + strlen(l->host) + strlen(field) + 128 +
+                  l->body_bytes;
     l->request = must(malloc(room));
-    int n = snprintf(l->request, room, "%s %s HTTP/1.1\r\nHost: %s:%u\r\n%s\r\n", l->method,
-                     l->target, l->host, (unsigned)l->port, length);
+    int n = snprintf(l->request, room, "%s %s HTTP/1.1\r\nHost: %s:%u\r\n%s%s%s\r\n",
+                     l->method, l->target, l->host, (unsigned)l->port, field, end, length);
     memset(l->request + n, 'b', l->body_bytes);
     l->request_size = (size_t)n + l->body_bytes;
 }
@@ -365,7 +367,8 @@ static void report(const struct load *l, double seconds)
 static void usage(void)
 {
     fputs("usage: loader [--tls --ca FILE [--certificate FILE --key FILE]] [--connections N]\n"
-          "              [--seconds S] [--warm-up S] [--method M] [--body BYTES] PORT TARGET\n",
+          "              [--seconds S] [--warm-up S] [--method M] [--body BYTES] [--field TEXT]\n"
+          "              PORT TARGET\n",
           stderr);
     exit(2);
 }
@@ -377,7 +380,8 @@ int main(int argc, char **argv)
         { "certificate", required_argument, NULL, 'e' }, { "key", required_argument, NULL, 'k' },
         { "connections", required_argument, NULL, 'c' }, { "seconds", required_argument, NULL, 's' },
         { "warm-up", required_argument, NULL, 'w' }, { "method", required_argument, NULL, 'm' },
-        { "body", required_argument, NULL, 'b' },   { NULL, 0, NULL, 0 }
+        { "body", required_argument, NULL, 'b' },   { "field", required_argument, NULL, 'f' },
+        { NULL, 0, NULL, 0 }
     };
     struct load l = { .host = "localhost", .method = "GET", .connections = 64, .seconds = 3,
                       .warm_up = 0.5 };
@@ -391,6 +395,7 @@ int main(int argc, char **argv)
         case 's': l.seconds = strtod(optarg, NULL); break;
         case 'w': l.warm_up = strtod(optarg, NULL); break;
         case 'm': l.method = optarg; break;
+        case 'f': l.field = optarg; break;
         case 'b': l.body_bytes = strtoull(optarg, NULL, 10); break;
         default: usage();
         }

@@ -243,7 +243,7 @@ def inspect(tree: Path) -> list[str | Path]:
 
 
 def test_inspect_takes_what_new_made_by_any_way(ctl: Ctl, tree: Path) -> None:
-    token, _ = new(ctl, tree, "--bulk")
+    token, _ = new(ctl, tree, "--bulk", "--lifetime", str(3 * 24 * 60 + 10))
     for said in (ctl.good(*inspect(tree), token), ctl.good(*inspect(tree), text=f" {token}\r\n"),
                  ctl.good(*inspect(tree), "-", "--hierarchy", hierarchy(tree), text=token)):
         assert json.loads(said)["verified"] is True

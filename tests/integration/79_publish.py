@@ -329,6 +329,28 @@ def test_a_wrong_key_is_refused_with_what_to_check(publisher: Publisher, tmp_pat
     assert "chmod" in publisher.run(storage=storage, status=78).stderr
 
 
+def test_a_shared_access_signature_does_in_place_of_the_key(
+        publisher: Publisher, tmp_path: Path) -> None:
+    files = {"a": publisher.write("a", 10), "big": publisher.write("big", BIG)}
+    publisher.azurite.make(publisher.container)
+    sas = tmp_path / "sas"
+    storage = publisher.storage()
+    storage[storage.index("--key-file"):storage.index("--url")] = ["--sas-file", str(sas)]
+
+    def allow(what: str) -> str:
+        sas.touch(0o600)
+        sas.write_text(publisher.azurite.sas(publisher.container, what, time.time() + 3600))
+        return sas.read_text().rsplit("sig=", 1)[1]
+
+    signature = allow("rl")
+    refused = publisher.run(storage=storage, status=1)
+    assert "403 Auth" in refused.stderr and "SAS must allow" in refused.stderr
+    assert signature not in refused.stderr + refused.stdout
+    allow("rcwdl")
+    publisher.run("--prune", storage=storage)
+    assert publisher.published() == files
+
+
 def test_storage_that_is_down_is_tried_again_and_given_up(publisher: Publisher) -> None:
     publisher.write("a", 10)
     storage = publisher.storage()
@@ -387,11 +409,11 @@ def test_wrong_arguments(publisher: Publisher, wrong: list[str], words: str) -> 
 COLUMNS = 60
 
 
-def read_terminal(fd: int) -> str:
+def read_terminal(fd: int) -> bytes:
     try:
-        return os.read(fd, 65536).decode()
+        return os.read(fd, 65536)
     except OSError:  # nobody has the other end any more
-        return ""
+        return b""
 
 
 def test_a_terminal_shows_a_bar(publisher: Publisher) -> None:
@@ -403,13 +425,14 @@ def test_a_terminal_shows_a_bar(publisher: Publisher) -> None:
     upload = subprocess.Popen(publisher.argv(), stdout=subprocess.PIPE, stderr=theirs, text=True,
                               env=environment())
     os.close(theirs)
-    shown = ""
-    while shown.count("\r") < 12:
-        shown += read_terminal(ours)
+    raw = b""
+    while raw.count(b"\r") < 12 and (more := read_terminal(ours)):
+        raw += more
     took = time.monotonic() - began
     publisher.watched.release()
     while more := read_terminal(ours):
-        shown += more
+        raw += more
+    shown = raw.decode()
     out, _ = upload.communicate(timeout=20)
     os.close(ours)
 

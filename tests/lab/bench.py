@@ -24,11 +24,12 @@ from .client import Http1, context
 from .daemons import build_folder
 from .pki import Pki
 from .process import Process
-from .site import MP, MUTUAL, Lab
+from .site import MP, MUTUAL, SERVER, Lab
 from .waiting import LabError, free_ports, port_answers, wait_for
 
 LOAD_CPU, MEASURED_CPU = 0, 1
 BULK_BYTES = 100 << 20
+CLIENT = "0f3a1b52-5a0e-4a6f-9c1d-7e2b8d4c6a90"  # a client's GUID, for its token
 ECHO_MODULE = "/usr/lib/nginx/modules/ngx_http_echo_module.so"
 
 
@@ -40,6 +41,7 @@ class Kind:
     connections: int = 64
     body: int = 0
     is_bulk: bool = False
+    is_auth: bool = False  # our tunnel by certificate beside our tunnel by token
 
 
 KINDS = {
@@ -48,6 +50,8 @@ KINDS = {
     "post1k": Kind("1 KiB POST, 64 connections", "/CCM_Client/up", body=1024),
     "bulk": Kind("100 MiB GET, 1 connection", "/CCM_Client/bulk", connections=1, is_bulk=True),
     "c1": Kind("1 KiB GET, 1 connection", "/CCM_Client/1k", connections=1),
+    "auth": Kind("1 KiB GET, 64 connections, by certificate and by token", "/CCM_Client/1k",
+                 is_auth=True),
 }
 
 
@@ -66,13 +70,15 @@ class SetUp:
     port: int
     prefix: str
     parts: list[Process]
+    token: str = ""  # of a client; without one, its certificate
     rounds: list[Round] = field(default_factory=list)
     stop: Callable[[], None] | None = None
 
 
 class Bench:
-    def __init__(self, folder: Path, seconds: float) -> None:
+    def __init__(self, folder: Path, seconds: float, with_tokens: bool = False) -> None:
         self.folder = folder
+        self.with_tokens = with_tokens
         self.seconds = seconds
         self.loader = folder / "loader"
         work = folder / "run"
@@ -139,27 +145,49 @@ http {{
         self._check(set_up)
         self.set_ups.append(set_up)
 
+    def by_token(self) -> SetUp:
+        """Our tunnel once more: the same processes, asked by a client that has a token only."""
+        ours = next(set_up for set_up in self.set_ups if set_up.name == "ours")
+        made = subprocess.run([build_folder() / "cmgctl", "token", "new", "--client", CLIENT,
+                               "--site", self.tokens / "site"], check=True, capture_output=True,
+                              text=True)
+        set_up = SetUp("token", ours.port, f"{SERVER}/{MP}", ours.parts, made.stdout.strip())
+        self._check(set_up)
+        return set_up
+
     def _check(self, set_up: SetUp) -> None:
         """The right answer before the fast one."""
-        tls = self._context()
+        tls = self._context(set_up)
+        headers = [("Authorization", f"Bearer {set_up.token}")] if set_up.token else []
 
         def answers() -> bool:
             try:
                 with Http1(set_up.port, tls) as http:
-                    answer = http.request("GET", set_up.prefix + "/CCM_Client/1k")
+                    answer = http.request("GET", set_up.prefix + "/CCM_Client/1k", headers)
             except OSError:
                 return False
             return answer.status == 200 and answer.body == b"a" * 1024
         wait_for(answers, f"the right answer from {set_up.name}", 20, every=0.1,
                  explain=lambda: "\n".join(part.explain() for part in set_up.parts))
 
-    def _context(self) -> ssl.SSLContext:
-        return context(str(self.pki.server_ca.certificate), self.pki.client)
+    def _context(self, set_up: SetUp) -> ssl.SSLContext:
+        return context(str(self.pki.server_ca.certificate),
+                       None if set_up.token else self.pki.client)
+
+    def _site_tokens(self) -> dict[str, dict[str, str | Path]]:
+        """The gateway's settings for tokens of a site that cmgctl has made."""
+        self.tokens = self.work / "tokens"
+        subprocess.run([build_folder() / "cmgctl", "pki", "init", self.tokens], check=True,
+                       capture_output=True)
+        site = self.tokens / "site"
+        return {"site-tokens": {"hierarchy": (site / "hierarchy").read_text().strip(),
+                                "certificates": site / "site-token.pem"}}
 
     def _ours(self) -> SetUp:
         site = _BenchSite(self.pki, self.back_port)
         quiet = {"log": {"access": False, "level": "notice"}}
-        lab = Lab(site, build_folder(), self.work, with_gates=False, gateway=quiet, point=quiet,
+        gateway = {**quiet, **(self._site_tokens() if self.with_tokens else {})}
+        lab = Lab(site, build_folder(), self.work, with_gates=False, gateway=gateway, point=quiet,
                   cpu=MEASURED_CPU)
         lab.start(wait=False)
         parts: list[Process] = [lab.gateways[1], lab.points["cp1"]]
@@ -250,9 +278,10 @@ backend be
 
     def measure(self, set_up: SetUp, kind: Kind) -> Round:
         pki = self.pki
+        proof = ["--field", f"Authorization: Bearer {set_up.token}"] if set_up.token else \
+            ["--certificate", str(pki.client.certificate), "--key", str(pki.client.key)]
         argv = ["taskset", "-c", str(LOAD_CPU), str(self.loader), "--tls",
-                "--ca", str(pki.server_ca.certificate), "--certificate",
-                str(pki.client.certificate), "--key", str(pki.client.key),
+                "--ca", str(pki.server_ca.certificate), *proof,
                 "--connections", str(kind.connections), "--seconds", str(self.seconds),
                 "--method", "POST" if kind.body else "GET", "--body", str(kind.body),
                 str(set_up.port), set_up.prefix + kind.path]
@@ -274,16 +303,20 @@ backend be
         return Round(rate / result["seconds"], result["p50_us"], result["p99_us"],
                      [(b - a) / 1e3 / units for a, b in zip(before, after)])
 
-    def run(self, kind: Kind, rounds: int) -> None:
-        for set_up in self.set_ups:
+    def run(self, kind: Kind, rounds: int) -> list[SetUp]:
+        set_ups = self.set_ups
+        if kind.is_auth:
+            set_ups = [set_up for set_up in set_ups if set_up.name == "ours"] + [self.by_token()]
+        for set_up in set_ups:
             set_up.rounds.clear()
         for number in range(rounds):
-            for set_up in self.set_ups:
+            for set_up in set_ups:
                 set_up.rounds.append(self.measure(set_up, kind))
             if sys.stderr.isatty():
                 print(f"\r  round {number + 1} of {rounds} ", end="", file=sys.stderr)
         if sys.stderr.isatty():
             print("\r" + " " * 30 + "\r", end="", file=sys.stderr)
+        return set_ups
 
     def stop(self) -> None:
         for set_up in self.set_ups:
@@ -309,6 +342,7 @@ class _BenchSite:
 
 TITLES = {"ours": "cmg-gateway + cmg-connection-point", "nginx": "nginx, one hop only",
           "nghttpx": "nghttpx + nghttpx", "haproxy": "HAProxy rhttp pair"}
+BY_PROOF = {"ours": "by certificate", "token": "by a client's site token"}
 
 
 def _spread(values: list[float], form: str) -> str:
@@ -316,6 +350,7 @@ def _spread(values: list[float], form: str) -> str:
 
 
 def table(kind: Kind, set_ups: list[SetUp]) -> str:
+    titles = BY_PROOF if kind.is_auth else TITLES
     per, rate = ("MiB", "MB/s") if kind.is_bulk else ("request", "requests/s")
     head = (f"{'':36}{rate + ', median (min–max)':>28}{'p50 µs':>9}{'p99 µs':>9}"
             f"{'gateway':>10}{'point':>8}{'sum':>8}")
@@ -324,12 +359,14 @@ def table(kind: Kind, set_ups: list[SetUp]) -> str:
         rounds = set_up.rounds
         parts = [median(r.cpu_us[i] for r in rounds) for i in range(len(set_up.parts))]
         point = f"{parts[1]:8.1f}" if len(parts) > 1 else f"{'–':>8}"
-        lines.append(f"{TITLES[set_up.name]:36}{_spread([r.rate for r in rounds], ',.0f'):>28}"
+        lines.append(f"{titles[set_up.name]:36}{_spread([r.rate for r in rounds], ',.0f'):>28}"
                      f"{median(r.p50_us for r in rounds):9,.0f}"
                      f"{median(r.p99_us for r in rounds):9,.0f}"
                      f"{parts[0]:10.1f}{point}{sum(parts):8.1f}")
     ours = next((s for s in set_ups if s.name == "ours"), None)
-    if ours and len(set_ups) > 1:
+    if kind.is_auth:
+        lines += _by_token(*set_ups)
+    elif ours and len(set_ups) > 1:
         lines += ["", f"{'ours as a multiple of':36}{'rate, paired by round':>28}"
                       f"{'CPU':>26}"]
         for other in set_ups:
@@ -340,6 +377,15 @@ def table(kind: Kind, set_ups: list[SetUp]) -> str:
             lines.append(f"{TITLES[other.name]:36}{_spread(rates, '.2f'):>28}"
                          f"{_spread(cpu, '.2f'):>26}")
     return "\n".join(lines)
+
+
+def _by_token(certificate: SetUp, token: SetUp) -> list[str]:
+    """What a token costs the gateway, paired by round."""
+    pairs = list(zip(token.rounds, certificate.rounds))
+    return ["", f"{'token as a multiple of certificate':36}"
+                f"{_spread([a.rate / b.rate for a, b in pairs], '.2f'):>28}"
+                f"{_spread([a.cpu_us[0] / b.cpu_us[0] for a, b in pairs], '.2f'):>28}"
+                "   (rate; CPU of the gateway)"]
 
 
 def has_reverse_http(program: str = "haproxy") -> bool:
@@ -369,14 +415,17 @@ def main() -> int:
     if "haproxy" in names and not has_reverse_http():
         names.remove("haproxy")
 
-    bench = Bench(args.folder.resolve(), args.seconds)
+    if "auth" in kinds and "ours" not in names:
+        parser.error("auth measures ours")
+
+    bench = Bench(args.folder.resolve(), args.seconds, "auth" in kinds)
     try:
         for name in names:
             bench.add(name)
         print(f"{args.command.strip()}      {args.rounds} rounds of {args.seconds:g} s, in turn")
         for name in kinds:
-            bench.run(KINDS[name], args.rounds)
-            print("\n" + table(KINDS[name], bench.set_ups), flush=True)
+            measured = bench.run(KINDS[name], args.rounds)
+            print("\n" + table(KINDS[name], measured), flush=True)
     except LabError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1

@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -21,7 +22,9 @@ from .nginx import CAB_BYTES, cab_sha256
 from .site import ECHO, MP, MP_HTTPS, SERVER, SUP, Lab, Site, on
 from .waiting import LabError, tail, wait_for
 
-LEFT, RIGHT = 39, 43  # columns of a step and of its result
+CLIENT = "3f2c8d5e-7a41-4c0b-9e66-0d5b1a2c3e4f"  # GUID of a client that has registered
+
+LEFT, RIGHT = 41, 43  # columns of a step and of its result
 
 
 class Failed(Exception):
@@ -77,6 +80,8 @@ class Demo:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.show = Show()
+        self.first_site = folder / "first-site"
+        self.blocked = self.first_site / "gateway/blocked"
         self.site: Site | None = None
         self.lab: Lab | None = None
 
@@ -85,6 +90,7 @@ class Demo:
               "can\nreach, answers: through a tunnel that was dialed from the inside.")
         if self.set_up():
             self.client_requests()
+            self.tokens()
             self.refusals()
             self.firewall()
         if not keep:
@@ -98,12 +104,16 @@ class Demo:
     def set_up(self) -> bool:
         show = self.show
         show.title("Set-up, in " + os.path.relpath(self.folder))
-        show.done("build of both daemons", "release",
+        show.done("build of the daemons and cmgctl", "release",
                   float(os.environ.get("CMG_BUILD_MS", "0")))
 
         def make_site() -> str:
             self.site = Site(self.folder)
             return "every party its own CA"
+
+        def make_token_keys() -> str:
+            self.cmgctl("pki", "init", "--service=localhost", str(self.first_site))
+            return "a 3072-bit key that signs tokens"
 
         def start_site() -> str:
             assert self.site
@@ -112,7 +122,11 @@ class Demo:
 
         def start_lab() -> str:
             assert self.site
-            self.lab = Lab(self.site, build_folder(), self.folder, instances=2)
+            self.lab = Lab(self.site, build_folder(), self.folder, instances=2, gateway={
+                "site-tokens": {
+                    "hierarchy": (self.first_site / "site/hierarchy").read_text().strip(),
+                    "certificates": self.first_site / "gateway/site-token.pem",
+                    "block-list": self.blocked}})
             self.lab.start(wait=False)
             return "channels dialed"
 
@@ -124,6 +138,7 @@ class Demo:
             return "TCP-TLS"
 
         return (show.step("throw-away certificates", make_site)
+                and show.step("cmgctl pki init", make_token_keys)
                 and show.step("management point, software update point", start_site)
                 and show.step("two gateways, one connection point", start_lab)
                 and show.step("one channel to each gateway", wait_lab, self.logs))
@@ -244,6 +259,67 @@ class Demo:
         expect(job.close()[0] == 200, "BITS close refused")
         expect((site.uploads / "inventory.xml").read_bytes() == data, "the file differs")
         return "whole session; out of order: 416"
+
+    # --- tokens -----------------------------------------------------------------------------
+
+    def cmgctl(self, *args: str) -> str:
+        """What it prints."""
+        done = subprocess.run([build_folder() / "cmgctl", *args], capture_output=True, text=True)
+        expect(done.returncode == 0, f"cmgctl {' '.join(args)}: {done.stderr}")
+        return done.stdout.strip()
+
+    def tokens(self) -> None:
+        assert self.lab
+        lab = self.lab
+        self.show.title("Clients without a certificate: tokens that the site issues")
+        tokens: dict[str, Headers] = {}
+
+        def token(*kind: str) -> Headers:
+            made = self.cmgctl("token", "new", f"--site={self.first_site / 'site'}", *kind)
+            return [("Authorization", f"Bearer {made}")]
+
+        def ask(http: Http1, whose: str, path: str, status: int, method: str = "GET",
+                headers: Headers = (), body: bytes | None = None) -> str:
+            answer = http.request(method, on(MP, path, SERVER), [*headers, *tokens[whose]], body)
+            expect(answer.status == status, answer)
+            return f"{answer.status} {answer.reason}"
+
+        with lab.http1(1, None) as one, lab.http1(2, None) as two:
+            def bulk_registers() -> str:
+                tokens["bulk"] = token("--bulk", "--lifetime=60")
+                return ask(two, "bulk", "/ccm_system_tokenauth/request", 200, "CCM_POST",
+                           shapes.MESSAGE_HEADERS, shapes.registration().encode())
+
+            def bulk_elsewhere() -> str:
+                return ask(two, "bulk", "/CCM_Incoming/x", 403)
+
+            def client_token() -> str:
+                tokens["client"] = token(f"--client={CLIENT}")
+                return ask(one, "client", "/SMS_MP/.sms_aut?MPLIST", 200)
+
+            def block() -> str:
+                self.cmgctl("token", "block", f"--list={self.blocked}", "--comment=demo", CLIENT)
+                began = time.monotonic()
+
+                def is_refused() -> str | None:
+                    answer = one.request("GET", on(MP, "/SMS_MP/.sms_aut?MPLIST", SERVER),
+                                         tokens["client"])
+                    return f"{answer.status} {answer.reason}" if answer.status != 200 else None
+                said = wait_for(is_refused, "the client to be refused", 10, explain=lab.explain)
+                expect(said == "401 CMGService_Invalid_Token", said)
+                return f"{said}, after {time.monotonic() - began:.1f} s"
+
+            def other_goes_on() -> str:
+                return ask(two, "bulk", "/ccm_system_tokenauth/request", 200, "CCM_POST",
+                           shapes.MESSAGE_HEADERS, shapes.registration().encode())
+
+            for what, work in (("bulk token: a new machine registers", bulk_registers),
+                               ("bulk token: it opens nothing else", bulk_elsewhere),
+                               ("client token: 90 days", client_token),
+                               ("cmgctl token block: while it is connected", block),
+                               ("the other client notices nothing", other_goes_on)):
+                if not self.show.step(what, work, self.logs):
+                    return
 
     # --- what the gateway refuses ---------------------------------------------------------
 

@@ -63,13 +63,10 @@ static void files_come_sorted_with_their_folders(void **state)
     write_file("b!", "1");
     write_file("a", "");
     write_file(".hidden", "123");
-    write_file("gr\xc3\xb6\xc3\x9f"
-               "e + 100% #?&.txt",
-               "12");
+    write_file("gr\xc3\xb6\xc3\x9f + 100% #?&.txt", "12");
     assert_int_equal(folder_open(&f, ".", &err), CMG_OK);
     static const char *const want[] = { ".hidden", "a", "b!", "b/c/deep",
-                                        "gr\xc3\xb6\xc3\x9f"
-                                        "e + 100% #?&.txt" };
+                                        "gr\xc3\xb6\xc3\x9f + 100% #?&.txt" };
     assert_int_equal(f.n, CMG_COUNT(want));
     for (size_t i = 0; i < f.n; i++)
         assert_string_equal(f.files[i].name, want[i]);

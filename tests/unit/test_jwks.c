@@ -221,7 +221,7 @@ static const struct {
     { NULL, NULL, "s1", CMG_OK, 1 },
     { "k1", "t1", "s1", CMG_OK, 1 },
     { "k0", "t9", NULL, CMG_OK, 0 }, /* k0 has no x5t that could say no */
-    { "k2", NULL, NULL, CMG_MORE, 0 },
+    { "k9", NULL, NULL, CMG_MORE, 0 },
     { "K0", NULL, NULL, CMG_MORE, 0 },
     { "k", NULL, NULL, CMG_MORE, 0 },
     { "t1", NULL, NULL, CMG_MORE, 0 },
@@ -230,13 +230,16 @@ static const struct {
     { "k9", "t1", NULL, CMG_EDENIED, 0 },
     { "k0", "t1", NULL, CMG_EDENIED, 0 },
     { "k1", "t1", "s9", CMG_EDENIED, 0 },
+    { NULL, "t2", "s3", CMG_EDENIED, 0 }, /* each key has one of the names, and contradicts none */
 };
 
 static void a_key_is_found_by_all_of_its_names_or_not_at_all(void **state)
 {
     (void)state;
-    static const char set[] = KEYS(
-        RSA1_AS("\"kid\":\"k0\"") "," EC1_AS("\"kid\":\"k1\",\"x5t\":\"t1\",\"x5t#S256\":\"s1\""));
+    static const char set[] =
+        KEYS(RSA1_AS("\"kid\":\"k0\"") "," EC1_AS("\"kid\":\"k1\",\"x5t\":\"t1\",\"x5t#S256\":"
+                                                  "\"s1\"") "," EC1_AS(
+            "\"kid\":\"k2\",\"x5t\":\"t2\"") "," EC1_AS("\"kid\":\"k3\",\"x5t#S256\":\"s3\""));
     struct cmg_keyset *s = cmg_keyset_new();
     assert_int_equal(CMG_OK, cmg_keyset_add_jwks(s, cmg_str(set), NULL, NULL));
     for (size_t n = 0; n < CMG_COUNT(names); n++) {

@@ -24,7 +24,7 @@
 #define DEVICE "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
 #define JWKS(key, kid) "{\"keys\":[" JOSE_JWK(key, "\"kid\":\"" kid "\"") "]}"
 
-enum { TOO_LONG_MS = 40000, AT = 1800000000, STORM = 500 };
+enum { TOO_LONG_MS = 60000, AT = 1800000000, STORM = 500 };
 
 static const char keys_1[] = JWKS(JOSE_JWK_RSA1, "one"), keys_2[] = JWKS(JOSE_JWK_RSA2, "two");
 
@@ -121,7 +121,7 @@ static int set_up(void **state)
                                                 .audiences = audiences,
                                                 .discovery = w.discovery,
                                                 .refresh_ms = 3600 * 1000,
-                                                .timeout_ms = 10000 };
+                                                .timeout_ms = 30000 };
     w.conf.tenants = w.tenant;
     w.conf.ntenants = 1;
     w.conf.site_tokens.leeway_ms = 60000;
@@ -251,13 +251,15 @@ static void an_unknown_key_is_looked_for_once(void **state)
     (void)state;
     keys_arrive();
     w.jwks = keys_2;
+    signed_by(RSA2, "two", good_claims);
     for (int i = 0; i < STORM; i++) /* all of them wait for the same fetch */
-        assert_int_equal(identify_at(signed_by(RSA2, "two", good_claims), AT).rc, CMG_MORE);
+        assert_int_equal(identify_at(w.token, AT).rc, CMG_MORE);
     UNTIL(w.told);
     assert_string_equal(w.events, "unknown_key keys ");
     assert_int_equal(identify_at(w.token, AT).rc, CMG_OK);
+    signed_by(RSA1, "three", good_claims);
     for (int i = 0; i < STORM; i++) /* a forger's: none of them waits, none is asked for */
-        denied(signed_by(RSA1, "three", good_claims), "three");
+        denied(w.token, "three");
     assert_int_equal(w.told, 1);
     assert_int_equal(w.documents, 2);
     assert_int_equal(w.keys, 2);
@@ -284,7 +286,7 @@ static void what_fails_is_tried_again(void **state)
     UNTIL(w.events[0]);
     w.jwks = keys_1;
     UNTIL(w.keys == 2 && strstr(w.events, "keys "));
-    assert_in_range(cmg_clock_ms() - start, 4400, 15000);
+    assert_in_range(cmg_clock_ms() - start, 4400, TOO_LONG_MS);
     assert_string_equal(w.events, "keys_failed keys ");
     assert_int_equal(identify_at(good(), AT).rc, CMG_OK);
 }
@@ -332,7 +334,7 @@ static void silence_ends_the_wait(void **state)
 {
     (void)state;
     w.jwks = "";
-    w.tenant[0].timeout_ms = 300;
+    w.tenant[0].timeout_ms = 1500;
     tenants_use(w.tenants, &w.conf);
     assert_int_equal(identify_at(good(), AT).rc, CMG_MORE);
     UNTIL(w.told);
