@@ -70,7 +70,8 @@ class SetUp:
     port: int
     prefix: str
     parts: list[Process]
-    token: str = ""  # of a client; without one, its certificate
+    token: str = ""  # of a client, sent with every request
+    has_certificate: bool = True
     rounds: list[Round] = field(default_factory=list)
     stop: Callable[[], None] | None = None
 
@@ -145,15 +146,19 @@ http {{
         self._check(set_up)
         self.set_ups.append(set_up)
 
-    def by_token(self) -> SetUp:
-        """Our tunnel once more: the same processes, asked by a client that has a token only."""
+    def by_proofs(self) -> list[SetUp]:
+        """Our tunnel, the same processes: asked by a client with a certificate; by one that sends
+        a token as well, which nobody looks at then; by one that has only the token."""
         ours = next(set_up for set_up in self.set_ups if set_up.name == "ours")
         made = subprocess.run([build_folder() / "cmgctl", "token", "new", "--client", CLIENT,
                                "--site", self.tokens / "site"], check=True, capture_output=True,
                               text=True)
-        set_up = SetUp("token", ours.port, f"{SERVER}/{MP}", ours.parts, made.stdout.strip())
-        self._check(set_up)
-        return set_up
+        token = made.stdout.strip()
+        made_up = [SetUp("carried", ours.port, ours.prefix, ours.parts, token),
+                   SetUp("token", ours.port, f"{SERVER}/{MP}", ours.parts, token, False)]
+        for set_up in made_up:
+            self._check(set_up)
+        return [ours, *made_up]
 
     def _check(self, set_up: SetUp) -> None:
         """The right answer before the fast one."""
@@ -172,7 +177,7 @@ http {{
 
     def _context(self, set_up: SetUp) -> ssl.SSLContext:
         return context(str(self.pki.server_ca.certificate),
-                       None if set_up.token else self.pki.client)
+                       self.pki.client if set_up.has_certificate else None)
 
     def _site_tokens(self) -> dict[str, dict[str, str | Path]]:
         """The gateway's settings for tokens of a site that cmgctl has made."""
@@ -278,8 +283,11 @@ backend be
 
     def measure(self, set_up: SetUp, kind: Kind) -> Round:
         pki = self.pki
-        proof = ["--field", f"Authorization: Bearer {set_up.token}"] if set_up.token else \
-            ["--certificate", str(pki.client.certificate), "--key", str(pki.client.key)]
+        proof = []
+        if set_up.token:
+            proof += ["--field", f"Authorization: Bearer {set_up.token}"]
+        if set_up.has_certificate:
+            proof += ["--certificate", str(pki.client.certificate), "--key", str(pki.client.key)]
         argv = ["taskset", "-c", str(LOAD_CPU), str(self.loader), "--tls",
                 "--ca", str(pki.server_ca.certificate), *proof,
                 "--connections", str(kind.connections), "--seconds", str(self.seconds),
@@ -306,7 +314,7 @@ backend be
     def run(self, kind: Kind, rounds: int) -> list[SetUp]:
         set_ups = self.set_ups
         if kind.is_auth:
-            set_ups = [set_up for set_up in set_ups if set_up.name == "ours"] + [self.by_token()]
+            set_ups = self.by_proofs()
         for set_up in set_ups:
             set_up.rounds.clear()
         for number in range(rounds):
@@ -342,7 +350,8 @@ class _BenchSite:
 
 TITLES = {"ours": "cmg-gateway + cmg-connection-point", "nginx": "nginx, one hop only",
           "nghttpx": "nghttpx + nghttpx", "haproxy": "HAProxy rhttp pair"}
-BY_PROOF = {"ours": "by certificate", "token": "by a client's site token"}
+BY_PROOF = {"ours": "by certificate", "carried": "by certificate, a token beside it",
+            "token": "by token"}
 
 
 def _spread(values: list[float], form: str) -> str:
@@ -379,13 +388,15 @@ def table(kind: Kind, set_ups: list[SetUp]) -> str:
     return "\n".join(lines)
 
 
-def _by_token(certificate: SetUp, token: SetUp) -> list[str]:
-    """What a token costs the gateway, paired by round."""
-    pairs = list(zip(token.rounds, certificate.rounds))
-    return ["", f"{'token as a multiple of certificate':36}"
-                f"{_spread([a.rate / b.rate for a, b in pairs], '.2f'):>28}"
-                f"{_spread([a.cpu_us[0] / b.cpu_us[0] for a, b in pairs], '.2f'):>28}"
-                "   (rate; CPU of the gateway)"]
+def _by_token(certificate: SetUp, carried: SetUp, token: SetUp) -> list[str]:
+    """What a token costs the gateway, paired by round: to be carried, and to be judged."""
+    lines = ["", f"{'as a multiple of':36}{'rate, paired by round':>28}{'CPU of the gateway':>26}"]
+    for a, b, title in ((carried, certificate, "carried / no token"),
+                        (token, carried, "judged / carried")):
+        pairs = list(zip(a.rounds, b.rounds))
+        lines.append(f"{title:36}{_spread([x.rate / y.rate for x, y in pairs], '.2f'):>28}"
+                     f"{_spread([x.cpu_us[0] / y.cpu_us[0] for x, y in pairs], '.2f'):>26}")
+    return lines
 
 
 def has_reverse_http(program: str = "haproxy") -> bool:
