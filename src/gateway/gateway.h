@@ -65,6 +65,8 @@ struct gateway {
     struct site_tokens *site_tokens;
     struct throttle *throttle;
     struct content *content;
+    unsigned throttled;       /* refusals since that was logged last, */
+    int64_t throttled_ms;     /* which was then                       */
     struct cmg_task identify; /* parked requests are identified again */
 
     struct registry *registry;

@@ -2,11 +2,12 @@
 #include "gateway/refusal.h"
 
 #include "cmg/base/alloc.h"
+#include "cmg/base/log.h"
 #include "cmg/channel/wire.h"
 #include "cmg/http/message.h"
 #include "gateway/front.h"
 
-enum { RETRY_AFTER_S = 5 };
+enum { RETRY_AFTER_S = 5, THROTTLED_EVERY_MS = 1000 };
 
 #define DENIED "http_request_denied"
 
@@ -67,12 +68,28 @@ const char *refusal_phrase_malformed(unsigned status)
     return refusal_bad_request.phrase;
 }
 
+/* One who is told to wait comes back a thousand times a second; the log need not. */
+static void log_throttled(struct gateway *g, const struct client *client, unsigned wait_s,
+                          const char *why)
+{
+    int64_t now = cmg_loop_now_ms(g->loop);
+    g->throttled++;
+    if (g->throttled_ms && now - g->throttled_ms < THROTTLED_EVERY_MS)
+        return;
+    log_info("client.throttled", KV("peer", client_peer(client)), KV("wait_s", wait_s),
+             KV("refused", g->throttled), KV("why", why));
+    g->throttled = 0;
+    g->throttled_ms = now;
+}
+
 void refusal_send(struct gateway *g, const struct client *client, struct cmg_exchange *x,
                   const struct refusal *r, unsigned retry_after_s, const char *detail,
                   const char *id, struct cmg_str method)
 {
     struct cmg_field more[3];
     size_t n = 0;
+    if (r == &refusal_too_many)
+        log_throttled(g, client, retry_after_s, detail);
     if (r->challenge)
         more[n++] = (struct cmg_field){ CMG_STR("WWW-Authenticate"), cmg_str(r->challenge) };
     if (client_is_h2(client)) /* HTTP/2 has no reason phrase, and clients read it */

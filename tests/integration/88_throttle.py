@@ -107,6 +107,8 @@ def test_log_says_which_limit(limited, auth: Auth) -> None:
     mark = lab.gateways[1].mark()
     burst(lab, auth.site.client(), "127.1.7.1", 20)
     assert "address" in lab.gateways[1].wait_access(since=mark, status="429")["why"]
+    said = lab.gateways[1].events("client.throttled", mark)
+    assert "address" in said[0]["why"] and said[0]["wait_s"] == "1" and len(said) < 5
 
 
 def test_limits_change_by_a_reload(limited, auth: Auth) -> None:
