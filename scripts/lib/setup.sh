@@ -86,23 +86,28 @@ need_npm() {
     cp "$lock" "$CMG_NPM/installed.lock"
 }
 
-# need_node: Node.js 20 or newer. Debian 12 has 18, which is too old for oidc-provider and jose;
-# what the configured repositories offer is installed when it is new enough.
+# need_node: Node.js 20 or newer. Debian 12 has 18, which is too old for oidc-provider and jose: its
+# npm then fetches the program itself, as the registry has it, into build/node.
+node_version=20.20.2
 need_node() {
-    local offered major
-    if ! command -v node >/dev/null; then
-        offered=$(apt-cache policy nodejs 2>/dev/null | sed -n 's/^  Candidate: //p')
-        if ((${offered%%.*} >= 20)) 2>/dev/null; then
-            need_packages nodejs
-            command -v npm >/dev/null || need_packages npm
-        else
-            fail "needs Node.js 20 or newer with npm; this system offers ${offered:-none}: take it from nodejs.org or deb.nodesource.com"
-        fi
+    local machine major=0
+    ! command -v node >/dev/null || major=$(node --version) major=${major#v} major=${major%%.*}
+    ((major < 20)) || return 0
+    command -v npm >/dev/null || need_packages nodejs npm
+    case $(uname -m) in
+    x86_64) machine=x64 ;;
+    aarch64) machine=arm64 ;;
+    *) fail "needs Node.js 20 or newer: take it from nodejs.org" ;;
+    esac
+    local home=$root/build/node/node_modules/node-linux-$machine
+    if [[ $("$home/bin/node" --version 2>/dev/null) != "v$node_version" ]]; then
+        echo "installing Node.js $node_version in build/node" >&2
+        mkdir -p build/node
+        npm install --prefix build/node --no-save --ignore-scripts --no-audit --no-fund \
+            "node-linux-$machine@$node_version" >build/node.log 2>&1 </dev/null ||
+            fail "Node.js $node_version could not be fetched (is the registry in reach?), see build/node.log"
     fi
-    major=$(node --version)
-    major=${major#v}
-    ((${major%%.*} >= 20)) ||
-        fail "needs Node.js 20 or newer, this is $major: take it from nodejs.org or deb.nodesource.com"
+    PATH=$home/bin:$PATH
 }
 
 # build PRESET: configures and builds; silent unless it fails.
