@@ -73,7 +73,6 @@ need_npm() {
     # The stamp comes last: what was cut short is done again.
     ! cmp -s "$lock" "$CMG_NPM/installed.lock" || return 0
 
-    command -v npm >/dev/null || fail "needs npm, which belongs to Node.js"
     echo 'installing npm packages in build/npm' >&2
     mkdir -p "$CMG_NPM"
     rm -f "$CMG_NPM/installed.lock"
@@ -86,23 +85,14 @@ need_npm() {
     cp "$lock" "$CMG_NPM/installed.lock"
 }
 
-# need_node: Node.js 20 or newer. Debian 12 has 18, which is too old for oidc-provider and jose;
-# what the configured repositories offer is installed when it is new enough.
+# need_node: Node.js with npm, of whatever origin; Debian's when there is none.
 need_node() {
-    local offered major
-    if ! command -v node >/dev/null; then
-        offered=$(apt-cache policy nodejs 2>/dev/null | sed -n 's/^  Candidate: //p')
-        if ((${offered%%.*} >= 20)) 2>/dev/null; then
-            need_packages nodejs
-            command -v npm >/dev/null || need_packages npm
-        else
-            fail "needs Node.js 20 or newer with npm; this system offers ${offered:-none}: take it from nodejs.org or deb.nodesource.com"
-        fi
-    fi
-    major=$(node --version)
-    major=${major#v}
-    ((${major%%.*} >= 20)) ||
-        fail "needs Node.js 20 or newer, this is $major: take it from nodejs.org or deb.nodesource.com"
+    local version
+    command -v node >/dev/null || need_packages nodejs npm
+    version=$(node --version)
+    [[ $(printf '%s\n' 18.20 "${version#v}" | sort --version-sort | head -n 1) == 18.20 ]] ||
+        fail "needs Node.js 18.20 or newer with npm, this is $version: $(command -v node)"
+    command -v npm >/dev/null || need_packages npm
 }
 
 # build PRESET: configures and builds; silent unless it fails.
