@@ -9,7 +9,7 @@
 #include <sys/queue.h>
 
 #include "cmg/base/alloc.h"
-#include "siphash.h"
+#include "cmg/base/siphash.h"
 
 struct bucket {
     uint64_t hash;

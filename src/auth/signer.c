@@ -6,6 +6,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 
+#include "cmg/auth/pem.h"
 #include "certificates.h"
 #include "cmg/base/alloc.h"
 
@@ -13,13 +14,6 @@ struct cmg_signer {
     struct cmg_pubkey key;  /* with its private half */
     struct cmg_key of_cert; /* for its names */
 };
-
-/* Nobody is asked: there is no terminal, and a daemon would hang on one. */
-static int no_password(char *buf, int size, int writing, void *arg)
-{
-    (void)buf, (void)size, (void)writing, (void)arg;
-    return -1;
-}
 
 static X509 *read_certificate(struct cmg_str pem, struct cmg_err *err)
 {
@@ -35,7 +29,7 @@ static X509 *read_certificate(struct cmg_str pem, struct cmg_err *err)
 static EVP_PKEY *read_key(struct cmg_str pem, struct cmg_err *err)
 {
     BIO *bio = cmg_pem_bio(pem);
-    EVP_PKEY *pkey = PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL);
+    EVP_PKEY *pkey = PEM_read_bio_PrivateKey(bio, NULL, cmg_pem_no_password, NULL);
     BIO_free(bio);
     if (!pkey)
         cmg_fail(err, CMG_ECONF,

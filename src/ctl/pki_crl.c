@@ -6,6 +6,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
+#include "cmg/auth/pem.h"
 #include "cmg/base/alloc.h"
 #include "ctl/pki_openssl.h"
 
@@ -40,7 +41,7 @@ static X509_CRL *parse(struct cmg_str pem)
 {
     BIO *bio = BIO_new_mem_buf(pem.p, (int)pem.n);
     pki_must(bio != NULL);
-    X509_CRL *list = PEM_read_bio_X509_CRL(bio, NULL, pki_no_password, NULL);
+    X509_CRL *list = PEM_read_bio_X509_CRL(bio, NULL, cmg_pem_no_password, NULL);
     BIO_free(bio);
     ERR_clear_error();
     return list;
@@ -91,7 +92,7 @@ static X509 *certificate_of(const struct pki_crl *c, struct cmg_str pem, struct 
 {
     BIO *bio = BIO_new_mem_buf(pem.p, (int)pem.n);
     pki_must(bio != NULL);
-    X509 *x = PEM_read_bio_X509(bio, NULL, pki_no_password, NULL);
+    X509 *x = PEM_read_bio_X509(bio, NULL, cmg_pem_no_password, NULL);
     BIO_free(bio);
     bool ours = x && X509_verify(x, c->ca->key) == 1;
     ERR_clear_error();

@@ -7,6 +7,7 @@
 #include <openssl/rsa.h>
 #include <openssl/x509v3.h>
 
+#include "cmg/auth/pem.h"
 #include "cmg/base/alloc.h"
 #include "cmg/base/clock.h"
 #include "cmg/net/file.h"
@@ -133,12 +134,6 @@ char *pki_key(const struct pki_pair *p)
     return pki_text_of(bio);
 }
 
-int pki_no_password(char *out, int size, int writing, void *arg)
-{
-    (void)out, (void)size, (void)writing, (void)arg;
-    return -1;
-}
-
 static BIO *open_text(const char *path, enum cmg_file_kind kind, char **text, size_t *n,
                       struct cmg_err *err)
 {
@@ -163,7 +158,7 @@ static X509 *load_certificate(const char *path, struct cmg_err *err)
     BIO *bio = open_text(path, CMG_FILE_PUBLIC, &text, &n, err);
     if (!bio)
         return NULL;
-    X509 *x = PEM_read_bio_X509(bio, NULL, pki_no_password, NULL);
+    X509 *x = PEM_read_bio_X509(bio, NULL, cmg_pem_no_password, NULL);
     close_text(bio, text, n);
     if (!x)
         cmg_fail(err, CMG_ECONF, "%s holds no certificate (PEM)", path);
@@ -177,7 +172,7 @@ static EVP_PKEY *load_key(const char *path, struct cmg_err *err)
     BIO *bio = open_text(path, CMG_FILE_SECRET, &text, &n, err);
     if (!bio)
         return NULL;
-    EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, pki_no_password, NULL);
+    EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, cmg_pem_no_password, NULL);
     close_text(bio, text, n);
     if (!key)
         cmg_fail(err, CMG_ECONF, "%s holds no private key (PEM, without a password)", path);

@@ -18,8 +18,6 @@ struct pki_pair {
 
 void pki_must(bool done); /* aborts when it is not */
 void pki_set_time(ASN1_TIME *t, int64_t at);
-/* For PEM readers: a command must not stop to ask for a password. */
-int pki_no_password(char *out, int size, int writing, void *arg);
 char *pki_text_of(BIO *taken); /* what is in it, for the caller to free */
 
 #endif

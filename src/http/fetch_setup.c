@@ -5,12 +5,10 @@
 #include <string.h>
 
 #include "cmg/base/alloc.h"
+#include "cmg/net/curl_set.h"
 #include "fetch_core.h"
 
 enum { HEAD_MAX = 64 * 1024, CA_CACHE_S = 60 };
-
-/* Debian's libcurl has these built in; naming a CA file must replace them, not add to them. */
-static const char system_ca_file[] = "/etc/ssl/certs/ca-certificates.crt";
 
 /* ---- what libcurl calls ---- */
 
@@ -66,37 +64,11 @@ static int on_rewind(void *arg, curl_off_t at, int origin)
 
 /* ---- options ---- */
 
-struct number {
-    CURLoption option;
-    long value;
-};
-
-struct text {
-    CURLoption option;
-    const char *value;
-};
-
-static CURLcode set_numbers(CURL *curl, const struct number *v, size_t n)
-{
-    CURLcode rc = CURLE_OK;
-    for (size_t i = 0; i < n && rc == CURLE_OK; i++)
-        rc = curl_easy_setopt(curl, v[i].option, v[i].value);
-    return rc;
-}
-
-static CURLcode set_texts(CURL *curl, const struct text *v, size_t n)
-{
-    CURLcode rc = CURLE_OK;
-    for (size_t i = 0; i < n && rc == CURLE_OK; i++)
-        rc = curl_easy_setopt(curl, v[i].option, v[i].value);
-    return rc;
-}
-
 /* QUICK_EXIT: a name server that does not answer must not hold the loop when a fetch ends before
  * it. The whole time is a timer of ours, because it runs while a fetch waits for its turn. */
 static CURLcode set_basics(CURL *curl, const struct cmg_fetch *f)
 {
-    const struct number numbers[] = {
+    const struct cmg_curl_number numbers[] = {
         { CURLOPT_NOSIGNAL, 1 },
         { CURLOPT_QUICK_EXIT, 1 },
         { CURLOPT_NOPROGRESS, 1 },
@@ -113,25 +85,25 @@ static CURLcode set_basics(CURL *curl, const struct cmg_fetch *f)
         /* libcurl's default is a day, in which a new file would not be looked at. */
         { CURLOPT_CA_CACHE_TIMEOUT, CA_CACHE_S },
     };
-    return set_numbers(curl, numbers, CMG_COUNT(numbers));
+    return cmg_curl_numbers(curl, numbers, CMG_COUNT(numbers));
 }
 
 static CURLcode set_addresses(CURL *curl, const struct cmg_fetch *f,
                               const struct cmg_fetch_request *r)
 {
     const char *proxy = f->fetcher->proxy;
-    const struct text texts[] = {
+    const struct cmg_curl_text texts[] = {
         { CURLOPT_PROTOCOLS_STR, "http,https" },
         { CURLOPT_URL, r->url },
         /* Empty, not unset: unset would mean what the environment says. */
         { CURLOPT_PROXY, proxy ? proxy : "" },
         { CURLOPT_NOPROXY, "" },
-        { CURLOPT_CAINFO, r->ca_file ? r->ca_file : system_ca_file },
+        { CURLOPT_CAINFO, cmg_curl_ca(r->ca_file) },
         { CURLOPT_CAPATH, NULL },
-        { CURLOPT_PROXY_CAINFO, system_ca_file },
+        { CURLOPT_PROXY_CAINFO, cmg_curl_ca(NULL) },
         { CURLOPT_PROXY_CAPATH, NULL },
     };
-    return set_texts(curl, texts, CMG_COUNT(texts));
+    return cmg_curl_texts(curl, texts, CMG_COUNT(texts));
 }
 
 static CURLcode set_callbacks(CURL *curl, struct cmg_fetch *f)

@@ -11,6 +11,7 @@
 
 #include "cmg/base/alloc.h"
 #include "cmg/base/clock.h"
+#include "cmg/base/siphash.h"
 
 enum {
     BURST = 4,              /* a full bucket holds so many seconds of the rate              */
@@ -36,49 +37,15 @@ TAILQ_HEAD(idle_list, cmg_address);
 struct cmg_addresses {
     unsigned max_each, rate, idle_max;
     unsigned nidle;
-    uint64_t secret[2];
+    unsigned char secret[16];
     struct cmg_address *all; /* owned */
     struct idle_list idle;   /* longest idle first */
 };
 
-/* SipHash-1-3 of 16 bytes: strangers choose what they hash to otherwise. */
-static uint64_t rotl(uint64_t x, unsigned by)
-{
-    return x << by | x >> (64 - by);
-}
-
-static void sip_round(uint64_t v[4])
-{
-    v[0] += v[1];
-    v[1] = rotl(v[1], 13) ^ v[0];
-    v[0] = rotl(v[0], 32);
-    v[2] += v[3];
-    v[3] = rotl(v[3], 16) ^ v[2];
-    v[0] += v[3];
-    v[3] = rotl(v[3], 21) ^ v[0];
-    v[2] += v[1];
-    v[1] = rotl(v[1], 17) ^ v[2];
-    v[2] = rotl(v[2], 32);
-}
-
+/* Keyed: strangers choose what they hash to otherwise. */
 static unsigned hash(const struct cmg_addresses *t, struct key k)
 {
-    const uint64_t words[] = { k.high, k.low, (uint64_t)16 << 56 };
-    uint64_t v[4] = {
-        t->secret[0] ^ 0x736f6d6570736575,
-        t->secret[1] ^ 0x646f72616e646f6d,
-        t->secret[0] ^ 0x6c7967656e657261,
-        t->secret[1] ^ 0x7465646279746573,
-    };
-    for (size_t i = 0; i < CMG_COUNT(words); i++) {
-        v[3] ^= words[i];
-        sip_round(v);
-        v[0] ^= words[i];
-    }
-    v[2] ^= 0xff;
-    for (int i = 0; i < 3; i++)
-        sip_round(v);
-    return (unsigned)(v[0] ^ v[1] ^ v[2] ^ v[3]);
+    return (unsigned)cmg_siphash(t->secret, (struct cmg_str){ (const char *)&k, sizeof(k) });
 }
 
 static int64_t full(const struct cmg_addresses *t)

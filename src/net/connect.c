@@ -12,39 +12,11 @@
 #include "cmg/base/alloc.h"
 #include "cmg/base/clock.h"
 #include "cmg/base/str.h"
+#include "cmg/net/curl_set.h"
 #include "cmg/net/tls.h"
 #include "verdict.h"
 
 enum { PASSWORD_MAX = 1024 };
-
-/* Debian's libcurl has these built in; naming a CA file must replace them, not add to them. */
-static const char system_ca_file[] = "/etc/ssl/certs/ca-certificates.crt";
-
-struct number {
-    CURLoption option;
-    long value;
-};
-
-struct text {
-    CURLoption option;
-    const char *value;
-};
-
-static CURLcode set_numbers(CURL *curl, const struct number *v, size_t n)
-{
-    CURLcode rc = CURLE_OK;
-    for (size_t i = 0; i < n && rc == CURLE_OK; i++)
-        rc = curl_easy_setopt(curl, v[i].option, v[i].value);
-    return rc;
-}
-
-static CURLcode set_texts(CURL *curl, const struct text *v, size_t n)
-{
-    CURLcode rc = CURLE_OK;
-    for (size_t i = 0; i < n && rc == CURLE_OK; i++)
-        rc = curl_easy_setopt(curl, v[i].option, v[i].value);
-    return rc;
-}
 
 static void fail_setup(struct cmg_connect *c, const char *why)
 {
@@ -125,7 +97,7 @@ static CURLcode on_context(CURL *curl, void *context, void *arg)
 
     cmg_verdict_unref(c->verdict);
     c->verdict = cmg_verdict_new();
-    snprintf(c->verdict->file, sizeof(c->verdict->file), "%s", file ? file : system_ca_file);
+    snprintf(c->verdict->file, sizeof(c->verdict->file), "%s", cmg_curl_ca(file));
     cmg_verdict_tie_context(context, c->verdict);
     SSL_CTX_set_cert_verify_callback(context, on_verify, NULL);
     SSL_CTX_set_info_callback(context, on_info);
@@ -134,34 +106,34 @@ static CURLcode on_context(CURL *curl, void *context, void *arg)
 
 static CURLcode set_tls(CURL *curl, struct cmg_connect *c)
 {
-    const struct number numbers[] = {
+    const struct cmg_curl_number numbers[] = {
         { CURLOPT_SSL_VERIFYPEER, 1 },
         { CURLOPT_SSL_VERIFYHOST, 2 },
         { CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2 },
     };
-    const struct text texts[] = {
-        { CURLOPT_CAINFO, c->ca_file ? c->ca_file : system_ca_file },
+    const struct cmg_curl_text texts[] = {
+        { CURLOPT_CAINFO, cmg_curl_ca(c->ca_file) },
         { CURLOPT_CAPATH, NULL },
         { CURLOPT_SSLCERT, c->certificate },
         { CURLOPT_SSLKEY, c->key_file },
     };
-    CURLcode rc = set_numbers(curl, numbers, CMG_COUNT(numbers));
-    return rc == CURLE_OK ? set_texts(curl, texts, CMG_COUNT(texts)) : rc;
+    CURLcode rc = cmg_curl_numbers(curl, numbers, CMG_COUNT(numbers));
+    return rc == CURLE_OK ? cmg_curl_texts(curl, texts, CMG_COUNT(texts)) : rc;
 }
 
 static CURLcode set_proxy_tls(CURL *curl, struct cmg_connect *c)
 {
-    const struct number numbers[] = {
+    const struct cmg_curl_number numbers[] = {
         { CURLOPT_PROXY_SSL_VERIFYPEER, 1 },
         { CURLOPT_PROXY_SSL_VERIFYHOST, 2 },
         { CURLOPT_PROXY_SSLVERSION, CURL_SSLVERSION_TLSv1_2 },
     };
-    const struct text texts[] = {
-        { CURLOPT_PROXY_CAINFO, c->proxy_ca_file ? c->proxy_ca_file : system_ca_file },
+    const struct cmg_curl_text texts[] = {
+        { CURLOPT_PROXY_CAINFO, cmg_curl_ca(c->proxy_ca_file) },
         { CURLOPT_PROXY_CAPATH, NULL },
     };
-    CURLcode rc = set_numbers(curl, numbers, CMG_COUNT(numbers));
-    return rc == CURLE_OK ? set_texts(curl, texts, CMG_COUNT(texts)) : rc;
+    CURLcode rc = cmg_curl_numbers(curl, numbers, CMG_COUNT(numbers));
+    return rc == CURLE_OK ? cmg_curl_texts(curl, texts, CMG_COUNT(texts)) : rc;
 }
 
 /* ---- the proxy ---- */
@@ -238,11 +210,11 @@ static CURLcode name_proxy(struct cmg_connect *c)
 static CURLcode set_proxy(CURL *curl, struct cmg_connect *c)
 {
     /* Empty, not unset: unset would mean what the environment says. */
-    const struct text texts[] = {
+    const struct cmg_curl_text texts[] = {
         { CURLOPT_PROXY, c->proxy_url ? c->proxy_url : "" },
         { CURLOPT_NOPROXY, c->proxy_url && c->no_proxy ? c->no_proxy : "" },
     };
-    CURLcode rc = set_texts(curl, texts, CMG_COUNT(texts));
+    CURLcode rc = cmg_curl_texts(curl, texts, CMG_COUNT(texts));
     if (rc != CURLE_OK || !c->proxy_url)
         return rc;
     rc = name_proxy(c);
@@ -280,7 +252,7 @@ static CURLcode set_url(CURL *curl, const struct cmg_connect *c)
  * QUICK_EXIT: a name server that does not answer must not hold this thread past its time. */
 static CURLcode set_basics(CURL *curl, long left_ms)
 {
-    const struct number numbers[] = {
+    const struct cmg_curl_number numbers[] = {
         { CURLOPT_CONNECT_ONLY, 1 },
         { CURLOPT_NOSIGNAL, 1 },
         { CURLOPT_NOPROGRESS, 0 },
@@ -291,7 +263,7 @@ static CURLcode set_basics(CURL *curl, long left_ms)
         { CURLOPT_TCP_KEEPALIVE, 1 },
         { CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1 },
     };
-    CURLcode rc = set_numbers(curl, numbers, CMG_COUNT(numbers));
+    CURLcode rc = cmg_curl_numbers(curl, numbers, CMG_COUNT(numbers));
     return rc == CURLE_OK ? curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https") : rc;
 }
 

@@ -11,6 +11,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
+#include "cmg/auth/pem.h"
 #include "cmg/base/alloc.h"
 #include "verdict.h"
 
@@ -137,19 +138,6 @@ enum cmg_rc cmg_crl_admit(const struct cmg_trust *trust, const char *source, X50
 
 /* Bytes -------------------------------------------------------------------------------------- */
 
-static int no_password(char *buf, int size, int rwflag, void *arg)
-{
-    (void)buf, (void)size, (void)rwflag, (void)arg;
-    return -1; /* never ask on the terminal */
-}
-
-/* The end of the text looks to OpenSSL like an error of its own. */
-static bool only_the_end(void)
-{
-    unsigned long e = ERR_peek_last_error();
-    return ERR_GET_LIB(e) == ERR_LIB_PEM && ERR_GET_REASON(e) == PEM_R_NO_START_LINE;
-}
-
 static enum cmg_rc read_pem(const char *source, struct cmg_str in, STACK_OF(X509_CRL) * to,
                             struct cmg_err *err)
 {
@@ -159,10 +147,10 @@ static enum cmg_rc read_pem(const char *source, struct cmg_str in, STACK_OF(X509
         abort();
     ERR_clear_error();
     while (sk_X509_CRL_num(to) < CMG_CRLS_MAX &&
-           (list = PEM_read_bio_X509_CRL(bio, NULL, no_password, NULL)))
+           (list = PEM_read_bio_X509_CRL(bio, NULL, cmg_pem_no_password, NULL)))
         if (!sk_X509_CRL_push(to, list))
             abort();
-    bool whole = only_the_end();
+    bool whole = cmg_pem_ended();
     BIO_free(bio);
     int n = sk_X509_CRL_num(to);
     if (n == CMG_CRLS_MAX)

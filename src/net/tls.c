@@ -14,6 +14,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#include "cmg/auth/pem.h"
 #include "cmg/base/alloc.h"
 #include "cmg/net/file.h"
 #include "trust.h"
@@ -33,12 +34,6 @@ struct cmg_tls {
 
 /* ---- our certificate ---- */
 
-static int no_password(char *buf, int size, int rwflag, void *arg)
-{
-    (void)buf, (void)size, (void)rwflag, (void)arg;
-    return -1; /* never ask on the terminal */
-}
-
 static EVP_PKEY *read_key(const char *path, struct cmg_err *err)
 {
     size_t n = 0;
@@ -49,7 +44,7 @@ static EVP_PKEY *read_key(const char *path, struct cmg_err *err)
     BIO *bio = BIO_new_mem_buf(text, (int)n);
     if (!bio)
         abort();
-    EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL);
+    EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, cmg_pem_no_password, NULL);
     bool locked = strstr(text, "ENCRYPTED") != NULL;
     if (!key)
         cmg_fail(err, CMG_ECONF,

@@ -6,32 +6,20 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 
+#include "cmg/auth/pem.h"
 #include "cmg/base/alloc.h"
 #include "cmg/net/file.h"
 
 enum { MAX_FILE = 4 * 1024 * 1024 }; /* the system's bundle has 200 KiB */
 
-static int no_password(char *buf, int size, int rwflag, void *arg)
-{
-    (void)buf, (void)size, (void)rwflag, (void)arg;
-    return -1; /* never ask on the terminal */
-}
-
-/* The end of the file looks to OpenSSL like an error of its own. */
-static bool only_the_end(void)
-{
-    unsigned long e = ERR_peek_last_error();
-    return ERR_GET_LIB(e) == ERR_LIB_PEM && ERR_GET_REASON(e) == PEM_R_NO_START_LINE;
-}
-
 static enum cmg_rc read_pem(BIO *bio, STACK_OF(X509) * certs, const char *path, struct cmg_err *err)
 {
     X509 *x;
     ERR_clear_error();
-    while ((x = PEM_read_bio_X509(bio, NULL, no_password, NULL)))
+    while ((x = PEM_read_bio_X509(bio, NULL, cmg_pem_no_password, NULL)))
         if (!sk_X509_push(certs, x))
             abort();
-    bool whole = only_the_end();
+    bool whole = cmg_pem_ended();
     ERR_clear_error();
     int n = sk_X509_num(certs);
     if (!whole)

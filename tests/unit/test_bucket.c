@@ -14,7 +14,7 @@
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
 
-#include "auth/siphash.h"
+#include "cmg/base/siphash.h"
 #include "cmg/auth/bucket.h"
 
 static const unsigned char secret[16] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SipHash-2-4 (Aumasson, Bernstein 2012): a keyed hash of short inputs. Whoever does not know the
  * key cannot find inputs that share a value or a place in a table. Pure. */
-#ifndef CMG_AUTH_SIPHASH_H
-#define CMG_AUTH_SIPHASH_H
+#ifndef CMG_BASE_SIPHASH_H
+#define CMG_BASE_SIPHASH_H
 
 #include <stdint.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "siphash.h"
+#include "cmg/base/siphash.h"
 
 struct sip {
     uint64_t a, b, c, d;
