@@ -18,6 +18,12 @@
 #include "point/options.h"
 
 struct keeping; /* a keeper and what it borrows */
+struct relay;
+
+/* Requests that were refused before an endpoint had anything to do with them. */
+struct point_refused {
+    uint64_t malformed, not_published, too_large;
+};
 
 struct point {
     struct cmg_loop *loop;         /* borrowed */
@@ -27,6 +33,8 @@ struct point {
     unsigned retiring; /* endpoints that still finish requests */
     TAILQ_HEAD(, keeping) keepings;
     unsigned in_flight;
+    LIST_HEAD(, relay) relays; /* as many */
+    struct point_refused refused;
 
     bool told_unread; /* relay.identity_unread: once is enough */
 
