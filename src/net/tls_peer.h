@@ -16,6 +16,9 @@ struct cmg_peer_judging {
     void *arg;
 };
 
+/* A certificate in words. */
+void cmg_peer_describe(const X509 *x, struct cmg_tls_identity *id);
+
 /* cmg_tls_judge, with what `j` adds. */
 CMG_MUST_CHECK enum cmg_rc cmg_peer_judge(X509 *leaf, const struct cmg_peer_judging *j,
                                           struct cmg_tls_identity *id, struct cmg_err *err);
