@@ -35,6 +35,7 @@ struct throttle;
 struct content;
 struct cmg_fetcher;
 struct cmg_filewatch;
+struct cmg_lag;
 
 TAILQ_HEAD(client_list, client);
 TAILQ_HEAD(request_list, request);
@@ -82,7 +83,9 @@ struct gateway {
     struct cmg_task retry;                 /* waiting requests look for a channel again */
     struct cmg_timer *sweep;
     struct tally tally;
-    int64_t started;    /* seconds since 1970 */
+    struct cmg_lag *lag;         /* owned */
+    int64_t started, configured; /* seconds since 1970 */
+    unsigned reloads;
     char id_prefix[17]; /* of request ids, random for each process */
     uint32_t next_id;
     /* Where a head is put together on its way through; used and left in one call. */
