@@ -92,6 +92,7 @@ void cmg_peer_describe(const X509 *x, struct cmg_tls_identity *id)
     unsigned n = 0;
     const ASN1_INTEGER *serial = X509_get0_serialNumber(x);
 
+    memset(id, 0, sizeof(*id));
     if (!first_dns_name(x, id->name, sizeof(id->name)))
         common_name(x, id->name, sizeof(id->name));
     name_2253(X509_get_subject_name(x), id->subject, sizeof(id->subject));
@@ -139,6 +140,14 @@ enum cmg_rc cmg_tls_judge(struct x509_st *leaf, struct cmg_trust *trust, enum cm
                                         .path = trust->path,
                                         .usage = usage };
     return cmg_peer_judge(leaf, &j, id, err);
+}
+
+bool cmg_tls_peer_about(struct ssl_st *ssl, struct cmg_tls_identity *out)
+{
+    const X509 *leaf = ssl ? cmg_tls_peer_certificate(ssl) : NULL;
+    if (leaf)
+        cmg_peer_describe(leaf, out);
+    return leaf != NULL;
 }
 
 struct x509_st *cmg_tls_peer_certificate(struct ssl_st *ssl)

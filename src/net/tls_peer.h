@@ -7,7 +7,7 @@
 
 #include "cmg/net/tls.h"
 
-/* Fills `id`, which was zeroed. */
+/* A certificate in words. */
 void cmg_peer_describe(const X509 *x, struct cmg_tls_identity *id);
 
 struct cmg_peer_judging {
