@@ -367,6 +367,7 @@ void *gateway_start(struct cmg_loop *l, const void *conf, struct cmg_err *err)
     struct gateway *g = cmg_alloc(sizeof(*g));
     g->loop = l;
     g->conf = conf;
+    g->started = cmg_clock_unix();
     credentials_use(g, &credentials);
     set_confs(g, conf);
     judges_new(g);
@@ -428,6 +429,11 @@ void gateway_drain(void *daemon, void (*done)(void *arg), void *arg)
     front_drain(g);
     show_status(g);
     gateway_check_drained(g);
+}
+
+uint64_t gateway_egress_bytes(const struct gateway *g)
+{
+    return g->tally.sent_bytes;
 }
 
 /* Clients first: what they have asked for still needs the channels. */

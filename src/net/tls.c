@@ -17,6 +17,7 @@
 #include "cmg/auth/pem.h"
 #include "cmg/base/alloc.h"
 #include "cmg/net/file.h"
+#include "tls_peer.h"
 #include "trust.h"
 #include "verdict.h"
 
@@ -344,6 +345,26 @@ void cmg_tls_alpn(struct ssl_st *ssl, char *out, size_t size)
     unsigned n = 0;
     SSL_get0_alpn_selected(ssl, &p, &n);
     snprintf(out, size, "%.*s", (int)n, p ? (const char *)p : "");
+}
+
+const char *const cmg_tls_version_names[] = { "TLSv1.2", "TLSv1.3", NULL };
+
+enum cmg_tls_version cmg_tls_version(struct ssl_st *ssl)
+{
+    return SSL_version(ssl) == TLS1_2_VERSION ? CMG_TLS_1_2 : CMG_TLS_1_3;
+}
+
+bool cmg_tls_resumed(struct ssl_st *ssl)
+{
+    return SSL_session_reused(ssl) == 1;
+}
+
+bool cmg_tls_certificate(const struct cmg_tls *t, struct cmg_tls_identity *out)
+{
+    const X509 *own = SSL_CTX_get0_certificate(t->ctx);
+    if (own)
+        cmg_peer_describe(own, out);
+    return own != NULL;
 }
 
 /* ---- why it failed ---- */
