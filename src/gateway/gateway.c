@@ -8,12 +8,13 @@
 #include "cmg/base/alloc.h"
 #include "cmg/base/clock.h"
 #include "cmg/base/log.h"
-#include "cmg/channel/wire.h"
+#include "cmg/daemon/certificates.h"
 #include "cmg/daemon/service.h"
 #include "cmg/http/fetch.h"
 #include "cmg/net/filewatch.h"
 #include "cmg/net/lag.h"
 #include "gateway/content.h"
+#include "gateway/credentials.h"
 #include "gateway/dock.h"
 #include "gateway/front.h"
 #include "gateway/request.h"
@@ -60,69 +61,6 @@ static void set_confs(struct gateway *g, const struct gateway_conf *conf)
     g->haproxy_conf = g->channel_conf;
     g->haproxy_conf.preface = CMG_H2_PREFACE_SERVER;
     g->haproxy_conf.names = false; /* no field of ours means anything to it */
-}
-
-struct credentials {
-    struct cmg_tls *client_tls, *channel_tls, *upgrade_tls;
-    struct cmg_trust *client_trust, *channel_trust;
-};
-
-static void credentials_clear(struct credentials *c)
-{
-    cmg_tls_unref(c->client_tls);
-    cmg_tls_unref(c->channel_tls);
-    cmg_tls_unref(c->upgrade_tls);
-    cmg_trust_unref(c->client_trust);
-    cmg_trust_unref(c->channel_trust);
-}
-
-static enum cmg_rc credentials_load(struct credentials *c, const struct gateway_conf *conf,
-                                    struct cmg_err *err)
-{
-    static const char *const client_alpn[] = { "h2", "http/1.1", NULL };
-    static const char *const channel_alpn[] = { CMG_WIRE_ALPN_RH2, CMG_WIRE_ALPN_H2, NULL };
-    static const char *const upgrade_alpn[] = { CMG_WIRE_ALPN_HTTP1, NULL };
-    struct cmg_tls_conf tls = {
-        .server = true,
-        .certificate = conf->gateway.certificate,
-        .key = conf->gateway.key,
-    };
-    *c = (struct credentials){ .client_tls = NULL };
-    c->client_trust = cmg_trust_load(conf->clients.ca_file, err);
-    c->channel_trust = c->client_trust ? cmg_trust_load(conf->channel.ca_file, err) : NULL;
-    if (c->channel_trust) {
-        tls.trust = c->client_trust;
-        tls.peer = CMG_TLS_PEER_LATER;
-        tls.alpn = client_alpn;
-        c->client_tls = cmg_tls_new(&tls, err);
-    }
-    if (c->client_tls) {
-        tls.trust = c->channel_trust;
-        tls.peer = CMG_TLS_PEER_VERIFIED;
-        tls.alpn = channel_alpn;
-        c->channel_tls = cmg_tls_new(&tls, err);
-    }
-    if (c->channel_tls) {
-        tls.alpn = upgrade_alpn;
-        c->upgrade_tls = cmg_tls_new(&tls, err);
-    }
-    if (c->upgrade_tls)
-        return CMG_OK;
-    credentials_clear(c);
-    return CMG_ECONF;
-}
-
-static void credentials_use(struct gateway *g, const struct credentials *c)
-{
-    struct credentials old = { g->client_tls, g->channel_tls, g->upgrade_tls, g->client_trust,
-                               g->channel_trust };
-    g->client_tls = c->client_tls;
-    g->channel_tls = c->channel_tls;
-    g->upgrade_tls = c->upgrade_tls;
-    g->client_trust = c->client_trust;
-    g->channel_trust = c->channel_trust;
-    g->generation++;
-    credentials_clear(&old);
 }
 
 /* What clients are judged by -------------------------------------------------------------- */
@@ -215,6 +153,22 @@ static enum cmg_rc judge_by(struct gateway *g, const struct gateway_conf *conf,
     cmg_fetcher_proxy(g->fetcher, conf->outbound.proxy);
     tenants_use(g->tenants, conf);
     throttle_use(g->throttle, conf);
+    return CMG_OK;
+}
+
+/* Certificate files were renewed: connections that are open go on with the old ones. */
+static enum cmg_rc on_renew(void *arg, struct cmg_err *err)
+{
+    struct gateway *g = arg;
+    struct credentials credentials;
+    if (credentials_load(&credentials, g->conf, err) != CMG_OK)
+        return CMG_ECONF;
+    if (revocation_use(g->revocation, g->conf, credentials.client_trust, err) != CMG_OK) {
+        credentials_clear(&credentials);
+        return CMG_ECONF;
+    }
+    credentials_use(g, &credentials);
+    cmg_loop_defer(g->loop, &g->identify);
     return CMG_OK;
 }
 
@@ -363,9 +317,14 @@ static void on_drain_deadline(void *arg)
 void *gateway_start(struct cmg_loop *l, const void *conf, struct cmg_err *err)
 {
     struct credentials credentials;
-    if (credentials_load(&credentials, conf, err) != CMG_OK)
-        return NULL;
     struct gateway *g = cmg_alloc(sizeof(*g));
+    g->certificates = cmg_certificates_new(l, on_renew, g);
+    credentials_list(g->certificates, conf);
+    if (credentials_load(&credentials, conf, err) != CMG_OK) {
+        cmg_certificates_free(g->certificates);
+        free(g);
+        return NULL;
+    }
     g->loop = l;
     g->conf = conf;
     g->started = g->configured = cmg_clock_unix();
@@ -389,15 +348,18 @@ void *gateway_start(struct cmg_loop *l, const void *conf, struct cmg_err *err)
         gateway_free(g);
         return NULL;
     }
+    cmg_certificates_use(g->certificates);
     show_status(g);
     cmg_service_ready();
     return g;
 }
 
-enum cmg_rc gateway_reload(void *daemon, const void *conf, struct cmg_err *err)
+/* All of it or nothing. */
+static enum cmg_rc reload_credentials(struct gateway *g, const struct gateway_conf *conf,
+                                      struct cmg_err *err)
 {
-    struct gateway *g = daemon;
     struct credentials credentials;
+    credentials_list(g->certificates, conf);
     if (credentials_load(&credentials, conf, err) != CMG_OK)
         return CMG_ECONF;
     if (judge_by(g, conf, g->conf, credentials.client_trust, err) != CMG_OK) {
@@ -405,6 +367,17 @@ enum cmg_rc gateway_reload(void *daemon, const void *conf, struct cmg_err *err)
         return CMG_ECONF;
     }
     credentials_use(g, &credentials);
+    return CMG_OK;
+}
+
+enum cmg_rc gateway_reload(void *daemon, const void *conf, struct cmg_err *err)
+{
+    struct gateway *g = daemon;
+    if (reload_credentials(g, conf, err) != CMG_OK) {
+        cmg_certificates_drop(g->certificates);
+        return CMG_ECONF;
+    }
+    cmg_certificates_use(g->certificates);
     cmg_loop_defer(g->loop, &g->identify);
     cmg_loop_defer(g->loop, &g->next_handshake);
     g->conf = conf;
@@ -476,6 +449,7 @@ void gateway_free(void *daemon)
     dock_free(g->dock);
     registry_free(g->registry);
     judges_free(g);
+    cmg_certificates_free(g->certificates);
     credentials_use(g, &(struct credentials){ .client_tls = NULL });
     free(g);
 }

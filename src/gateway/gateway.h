@@ -7,6 +7,7 @@
  *             throttle know what is needed for that
  *   request   one request that waits or is on its way: its channel, its repeat, its access line
  *   content   what blob storage has
+ *   credentials  our certificate, the CAs of others
  *   registry  connection points, what they publish, over which channel they are reached
  *   dock      channels: taken in, admitted, asked for their greeting
  */
@@ -33,6 +34,7 @@ struct tenants;
 struct site_tokens;
 struct throttle;
 struct content;
+struct cmg_certificates;
 struct cmg_fetcher;
 struct cmg_filewatch;
 struct cmg_lag;
@@ -48,6 +50,7 @@ struct gateway {
 
     struct cmg_tls *client_tls, *channel_tls, *upgrade_tls;
     struct cmg_trust *client_trust, *channel_trust;
+    struct cmg_certificates *certificates; /* the files of these, and of tenants and storages */
     unsigned generation; /* counts what identities are judged by: they are judged again */
 
     struct entrance *entrances[GATEWAY_ENTRANCES]; /* owned */

@@ -132,6 +132,17 @@ static enum cmg_rc load_certificate(SSL_CTX *ctx, const struct cmg_tls_conf *con
     return rc;
 }
 
+enum cmg_rc cmg_tls_check_pair(const char *certificate, const char *key, struct cmg_err *err)
+{
+    const struct cmg_tls_conf conf = { .certificate = certificate, .key = key };
+    SSL_CTX *ctx = SSL_CTX_new(TLS_method());
+    if (!ctx)
+        abort();
+    enum cmg_rc rc = load_certificate(ctx, &conf, err);
+    SSL_CTX_free(ctx);
+    return rc;
+}
+
 /* ---- the peer's ---- */
 
 static int on_verify(X509_STORE_CTX *c, void *arg)

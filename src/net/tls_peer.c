@@ -105,6 +105,19 @@ void cmg_peer_describe(const X509 *x, struct cmg_tls_identity *id)
     id->not_after = seconds(X509_get0_notAfter(x));
 }
 
+size_t cmg_tls_read_certificates(const char *path, struct cmg_tls_identity *out, size_t max,
+                                 struct cmg_err *err)
+{
+    STACK_OF(X509) *certs = cmg_trust_read(path, err);
+    size_t n = certs ? (size_t)sk_X509_num(certs) : 0;
+    for (size_t i = 0; i < n && i < max; i++) {
+        memset(&out[i], 0, sizeof(out[i]));
+        describe(sk_X509_value(certs, (int)i), &out[i]);
+    }
+    sk_X509_pop_free(certs, X509_free);
+    return n;
+}
+
 enum cmg_rc cmg_peer_judge(X509 *leaf, const struct cmg_peer_judging *j,
                            struct cmg_tls_identity *id, struct cmg_err *err)
 {

@@ -8,6 +8,7 @@
 #include "cmg/base/clock.h"
 #include "cmg/base/log.h"
 #include "cmg/channel/wire.h"
+#include "cmg/daemon/certificates.h"
 #include "cmg/daemon/service.h"
 #include "cmg/net/tls.h"
 #include "point/relay.h"
@@ -77,6 +78,21 @@ static struct roads *roads_load(const struct point_conf *conf, struct cmg_err *e
             return NULL;
         }
     return r;
+}
+
+/* libcurl reads those of endpoints itself, for each connection. */
+static void list_certificates(struct cmg_certificates *list, const struct point_conf *conf)
+{
+    cmg_certificates_prepare(list);
+    cmg_certificates_add(list, conf->point.certificate, conf->point.key);
+    for (size_t i = 0; i < conf->ncmgs; i++)
+        cmg_certificates_add(list, conf->cmgs[i].ca_file, NULL);
+    for (size_t i = 0; i < conf->nendpoints; i++) {
+        const struct point_endpoint_conf *e = &conf->endpoints[i];
+        cmg_certificates_add(list, e->ca_file, NULL);
+        if (e->key)
+            cmg_certificates_add(list, e->certificate, e->key);
+    }
 }
 
 /* Keepers ------------------------------------------------------------------------------- */
@@ -257,15 +273,40 @@ static void keep_all(struct point *p, const struct point_conf *conf, const struc
     }
 }
 
+/* Certificate files were renewed: channels that are open go on, the next one is dialed with the
+ * new ones. */
+static enum cmg_rc on_renew(void *arg, struct cmg_err *err)
+{
+    struct point *p = arg;
+    const struct point_conf *conf = p->conf;
+    struct roads *roads = roads_load(conf, err);
+    if (!roads)
+        return CMG_ECONF;
+    for (size_t i = 0; i < conf->ncmgs; i++) {
+        for (unsigned instance = 0; instance < (unsigned)conf->cmgs[i].instances; instance++) {
+            struct keeping *k = find(p, conf, &conf->cmgs[i], instance);
+            if (k)
+                cmg_keeper_retls(k->keeper, roads[i].tcp_tls, roads[i].https);
+        }
+    }
+    roads_clear(roads, conf->ncmgs);
+    return CMG_OK;
+}
+
 /* Life ---------------------------------------------------------------------------------- */
 
 void *point_start(struct cmg_loop *l, const void *conf, struct cmg_err *err)
 {
     const struct point_conf *c = conf;
-    struct roads *roads = roads_load(c, err);
-    if (!roads)
-        return NULL;
     struct point *p = cmg_alloc(sizeof(*p));
+    p->certificates = cmg_certificates_new(l, on_renew, p);
+    list_certificates(p->certificates, c);
+    struct roads *roads = roads_load(c, err);
+    if (!roads) {
+        cmg_certificates_free(p->certificates);
+        free(p);
+        return NULL;
+    }
     p->loop = l;
     p->conf = c;
     TAILQ_INIT(&p->keepings);
@@ -280,6 +321,7 @@ void *point_start(struct cmg_loop *l, const void *conf, struct cmg_err *err)
         point_free(p);
         return NULL;
     }
+    cmg_certificates_use(p->certificates);
     p->ready_timer = cmg_timer_new(l, on_ready_time, p);
     cmg_timer_set(p->ready_timer, READY_MS);
     p->drain_timer = cmg_timer_new(l, on_drain_time, p);
@@ -291,14 +333,16 @@ enum cmg_rc point_reload(void *daemon, const void *conf, struct cmg_err *err)
 {
     struct point *p = daemon;
     const struct point_conf *c = conf;
+    list_certificates(p->certificates, c);
     struct roads *roads = roads_load(c, err);
-    if (!roads)
-        return CMG_ECONF;
-    struct endpoints *endpoints = endpoints_new(p, c, err);
+    struct endpoints *endpoints = roads ? endpoints_new(p, c, err) : NULL;
     if (!endpoints) {
-        roads_clear(roads, c->ncmgs);
+        cmg_certificates_drop(p->certificates);
+        if (roads)
+            roads_clear(roads, c->ncmgs);
         return CMG_ECONF;
     }
+    cmg_certificates_use(p->certificates);
     struct endpoints *old = p->endpoints;
     p->endpoints = endpoints;
     p->conf = c;
@@ -353,6 +397,7 @@ void point_free(void *daemon)
     while (!TAILQ_EMPTY(&p->keepings))
         keeping_free(TAILQ_FIRST(&p->keepings));
     endpoints_retire(p->endpoints);
+    cmg_certificates_free(p->certificates);
     cmg_timer_free(p->ready_timer);
     cmg_timer_free(p->drain_timer);
     cmg_dialer_free(p->channel_dialer);

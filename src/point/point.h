@@ -17,6 +17,7 @@
 #include "point/endpoints.h"
 #include "point/options.h"
 
+struct cmg_certificates;
 struct keeping; /* a keeper and what it borrows */
 struct relay;
 
@@ -26,8 +27,9 @@ struct point_refused {
 };
 
 struct point {
-    struct cmg_loop *loop;         /* borrowed */
-    const struct point_conf *conf; /* borrowed; swapped by a reload */
+    struct cmg_loop *loop;                 /* borrowed */
+    const struct point_conf *conf;         /* borrowed; swapped by a reload */
+    struct cmg_certificates *certificates; /* files that channels and endpoints use */
     struct cmg_dialer *channel_dialer, *endpoint_dialer;
     struct endpoints *endpoints;
     unsigned retiring; /* endpoints that still finish requests */

@@ -60,6 +60,13 @@ struct cmg_tls_identity {
     int64_t not_before, not_after; /* seconds since 1970                     */
 };
 
+/* What the first `max` certificates of a PEM file say. Returns how many are in it; 0 with err. */
+size_t cmg_tls_read_certificates(const char *path, struct cmg_tls_identity *out, size_t max,
+                                 struct cmg_err *err);
+/* All that cmg_tls_new says of a certificate and its key, without a context. */
+CMG_MUST_CHECK enum cmg_rc cmg_tls_check_pair(const char *certificate, const char *key,
+                                              struct cmg_err *err);
+
 enum cmg_tls_usage { CMG_TLS_CLIENT_AUTH, CMG_TLS_SERVER_AUTH };
 
 /* Judges the peer's leaf certificate against `trust` now: chain built only from `trust`,
