@@ -12,6 +12,8 @@ build_packages=(build-essential cmake ninja-build pkg-config libssl-dev libevent
 lab_packages=(python3 python3-h2 nginx-light openssl curl)
 test_packages=(libcmocka-dev python3-pytest squid tinyproxy krb5-kdc krb5-admin-server krb5-user
     nghttp2-client jose python3-cryptography python3-jwcrypto)
+package_packages=(dpkg-dev fakeroot lintian scdoc)
+boot_packages=(debootstrap systemd-container)
 bench_packages=(nghttp2-proxy libnginx-mod-http-echo)
 
 # fail WHY: one line, and out.
