@@ -4,6 +4,7 @@
 
 /* clang-format off */
 const struct ctl_command *const ctl_commands[] = {
+    &ctl_completion_bash,
     &ctl_pki_init,
     &ctl_pki_revoke,
     &ctl_pki_crl,

@@ -10,5 +10,6 @@ extern const struct ctl_command ctl_token_new, ctl_token_inspect;
 extern const struct ctl_command ctl_token_block, ctl_token_unblock, ctl_token_list;
 extern const struct ctl_command ctl_content_publish, ctl_content_list, ctl_content_remove;
 extern const struct ctl_command ctl_content_token;
+extern const struct ctl_command ctl_completion_bash;
 
 #endif
