@@ -25,6 +25,12 @@ struct ctl_args {
     bool help;
 };
 
+const char *ctl_name(const struct ctl_command *c, char out[CTL_NAME])
+{
+    snprintf(out, CTL_NAME, "%s%s%s", c->noun ? c->noun : "", c->noun ? " " : "", c->verb);
+    return out;
+}
+
 /* --- for commands --------------------------------------------------------------------------- */
 
 static size_t row_of(const struct ctl_args *a, const char *name)
@@ -32,7 +38,7 @@ static size_t row_of(const struct ctl_args *a, const char *name)
     for (size_t i = 0; i < a->noptions; i++)
         if (!strcmp(a->command->options[i].name, name))
             return i;
-    fprintf(stderr, "cmgctl: %s %s has no option %s\n", a->command->noun, a->command->verb, name);
+    fprintf(stderr, "cmgctl: %s has no option %s\n", a->command->verb, name);
     abort();
 }
 
@@ -82,13 +88,12 @@ enum ctl_exit ctl_failed(const struct cmg_err *err)
 
 enum ctl_exit ctl_misused(const struct ctl_args *a, const char *fmt, ...)
 {
-    char text[512];
+    char text[512], name[CTL_NAME];
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    fprintf(stderr, "cmgctl: %s\nTry 'cmgctl %s %s --help'.\n", text, a->command->noun,
-            a->command->verb);
+    fprintf(stderr, "cmgctl: %s\nTry 'cmgctl %s --help'.\n", text, ctl_name(a->command, name));
     return CTL_USAGE;
 }
 
@@ -222,7 +227,9 @@ static enum ctl_exit of_noun(const struct ctl_command *const *commands, int argc
     bool known = false;
     for (const struct ctl_command *const *at = commands; *at; at++) {
         const struct ctl_command *c = *at;
-        if (strcmp(c->noun, noun) != 0)
+        if (!c->noun && !strcmp(c->verb, noun))
+            return run(c, argc - 1, argv + 1);
+        if (!c->noun || strcmp(c->noun, noun) != 0)
             continue;
         known = true;
         if (verb && !strcmp(c->verb, verb))

@@ -4,6 +4,9 @@
 
 /* clang-format off */
 const struct ctl_command *const ctl_commands[] = {
+    &ctl_status,
+    &ctl_analyze,
+    &ctl_traffic,
     &ctl_pki_init,
     &ctl_pki_revoke,
     &ctl_pki_crl,
@@ -16,6 +19,7 @@ const struct ctl_command *const ctl_commands[] = {
     &ctl_content_list,
     &ctl_content_remove,
     &ctl_content_token,
+    &ctl_completion_bash,
     NULL,
 };
 /* clang-format on */

@@ -44,8 +44,9 @@ static void option_line(const struct ctl_option *o, FILE *out)
 
 void ctl_help_command(const struct ctl_command *c, FILE *out)
 {
-    fprintf(out, "Usage: cmgctl %s %s [OPTION]...%s%s\n\n", c->noun, c->verb,
-            c->operands ? " " : "", c->operands ? c->operands : "");
+    char name[CTL_NAME];
+    fprintf(out, "Usage: cmgctl %s [OPTION]...%s%s\n\n", ctl_name(c, name), c->operands ? " " : "",
+            c->operands ? c->operands : "");
     wrapped(out, c->summary, 0, 0);
     if (c->doc) {
         fputc('\n', out);
@@ -59,16 +60,18 @@ void ctl_help_command(const struct ctl_command *c, FILE *out)
 
 void ctl_help(const struct ctl_command *const *commands, const char *noun, FILE *out)
 {
-    fprintf(out, "Usage: cmgctl %s VERB [OPTION]...\n\n", noun ? noun : "NOUN");
+    char name[CTL_NAME];
+    fprintf(out, "Usage: cmgctl %s VERB [OPTION]...\n\n", noun ? noun : "[NOUN]");
     for (const struct ctl_command *c; (c = *commands); commands++) {
-        if (noun && strcmp(c->noun, noun) != 0)
+        if (noun && (!c->noun || strcmp(c->noun, noun) != 0))
             continue;
-        int n = fprintf(out, "  %s %s", c->noun, c->verb);
+        int n = fprintf(out, "  %s", ctl_name(c, name));
         fprintf(out, "%*s", COLUMN - n, "");
         wrapped(out, c->summary, COLUMN, COLUMN);
     }
-    fputs("\n'cmgctl NOUN VERB --help' says more of each; so does cmgctl(1).\n"
-          "Exit status: 0, 1 failed, 2 wrong usage, 78 a file must be changed first.\n",
+    fputs("\n'cmgctl [NOUN] VERB --help' says more of each; so does cmgctl(1).\n"
+          "Exit status: 0, 1 failed, 2 wrong usage, 3 no daemon answers, 78 a file must be\n"
+          "changed first.\n",
           out);
 }
 
@@ -108,8 +111,9 @@ static void manual_option(const struct ctl_option *o, FILE *out)
 
 void ctl_manual(const struct ctl_command *const *commands, FILE *out)
 {
+    char name[CTL_NAME];
     for (const struct ctl_command *c; (c = *commands); commands++) {
-        fprintf(out, "## cmgctl %s %s [OPTION]...", c->noun, c->verb);
+        fprintf(out, "## cmgctl %s [OPTION]...", ctl_name(c, name));
         if (c->operands) {
             fputc(' ', out);
             escaped(c->operands, out);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cmg/base/utf8.h"
+#include "ctl/ink.h"
 
 enum { BAR_MIN = 10, BAR_MAX = 40, NAME_MIN = 8, COLUMNS_DEFAULT = 80, LINE_MAX_BYTES = 2048 };
 
@@ -69,29 +70,9 @@ struct line {
     unsigned left; /* columns */
 };
 
-/* Columns of the first character of `s`, n bytes long: letters of East Asia take two. */
-static unsigned columns_of(struct cmg_str s, size_t n)
-{
-    unsigned char first = (unsigned char)s.p[0], second = n > 1 ? (unsigned char)s.p[1] : 0;
-    bool combining = n == 2 && (first == 0xcc || (first == 0xcd && second < 0xb0));
-    bool wide = n == 4 || (n == 3 && first > 0xe2 && first < 0xee) || (n == 3 && first == 0xef);
-    return combining ? 0 : wide ? 2 : 1;
-}
-
-static unsigned width(struct cmg_str s)
-{
-    unsigned w = 0;
-    for (size_t n; s.n; s = cmg_str_from(s, n)) {
-        n = cmg_utf8(s);
-        w += n ? columns_of(s, n) : 1;
-        n = n ? n : 1;
-    }
-    return w;
-}
-
 static void put(struct line *l, struct cmg_str s)
 {
-    unsigned w = width(s);
+    unsigned w = ink_columns(s);
     if (w > l->left || s.n >= l->size - l->n)
         return;
     memcpy(l->p + l->n, s.p, s.n);
@@ -106,11 +87,11 @@ static void put_name(struct line *l, struct cmg_str name)
     if (l->left < NAME_MIN + 2)
         return;
     put(l, CMG_STR("  "));
-    if (width(name) <= l->left) {
+    if (ink_columns(name) <= l->left) {
         put(l, name);
         return;
     }
-    while (width(name) + 3 > l->left) {
+    while (ink_columns(name) + 3 > l->left) {
         size_t n = cmg_utf8(name);
         name = cmg_str_from(name, n ? n : 1);
     }

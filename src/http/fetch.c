@@ -262,6 +262,7 @@ struct cmg_fetch *cmg_fetch_start(struct cmg_fetcher *f, const struct cmg_fetch_
     fetch->timeout_ms = r->timeout_ms > 0 ? r->timeout_ms : 1;
     fetch->connect_ms = r->connect_ms > 0 ? r->connect_ms : fetch->timeout_ms;
     cmg_buf_init(&fetch->in, r->max_bytes);
+    fetch->on_body = r->on_body;
     fetch->deadline = cmg_timer_new(f->loop, on_deadline, fetch);
     fetch->state = FETCH_WAITING;
     TAILQ_INSERT_TAIL(&f->lists[FETCH_WAITING], fetch, entry);

@@ -31,7 +31,9 @@ struct cmg_fetch {
     char *body; /* owned; of the request */
     size_t nbody, sent;
     size_t head_bytes; /* of all response heads so far */
-    struct cmg_buf in; /* the response's body */
+    struct cmg_buf in; /* the response's body, what of it is not handed on */
+    size_t passed;     /* bytes that on_body has got */
+    bool (*on_body)(void *arg, struct cmg_str bytes);
     char words[CURL_ERROR_SIZE];
 
     struct cmg_fetch_result result; /* err is set early when a callback ends the transfer */

@@ -12,11 +12,31 @@ enum { HEAD_MAX = 64 * 1024, CA_CACHE_S = 60 };
 
 /* ---- what libcurl calls ---- */
 
+static bool is_handed_on(const struct cmg_fetch *f)
+{
+    long status = 0;
+    curl_easy_getinfo(f->curl, CURLINFO_RESPONSE_CODE, &status);
+    return f->on_body && status == 200;
+}
+
+static bool hand_on(struct cmg_fetch *f, struct cmg_str bytes)
+{
+    if (f->on_body(f->arg, bytes))
+        return true;
+    cmg_fail(&f->result.err, CMG_EIO, "%s: ended by who asked", f->label);
+    return false;
+}
+
 static size_t on_body(char *p, size_t one, size_t n, void *arg)
 {
     struct cmg_fetch *f = arg;
-    if (cmg_buf_put(&f->in, (struct cmg_str){ p, one * n }) == CMG_OK)
-        return one * n;
+    struct cmg_str bytes = { p, one * n };
+    if (is_handed_on(f) && bytes.n <= f->in.max - f->passed) {
+        f->passed += bytes.n;
+        return hand_on(f, bytes) ? bytes.n : 0;
+    }
+    if (!is_handed_on(f) && cmg_buf_put(&f->in, bytes) == CMG_OK)
+        return bytes.n;
     cmg_fail(&f->result.err, CMG_ETOOBIG, "%s: the answer is longer than %zu bytes", f->label,
              f->in.max);
     return 0;
@@ -102,6 +122,7 @@ static CURLcode set_addresses(CURL *curl, const struct cmg_fetch *f,
         { CURLOPT_CAPATH, NULL },
         { CURLOPT_PROXY_CAINFO, cmg_curl_ca(NULL) },
         { CURLOPT_PROXY_CAPATH, NULL },
+        { CURLOPT_UNIX_SOCKET_PATH, r->unix_socket },
     };
     return cmg_curl_texts(curl, texts, CMG_COUNT(texts));
 }
@@ -200,7 +221,10 @@ static bool set_label(struct cmg_fetch *f, const struct cmg_fetch_request *r)
     bool ok = u && curl_url_set(u, CURLUPART_URL, r->url, 0) == CURLUE_OK &&
               curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK;
     snprintf(f->label, sizeof(f->label), "%.80s%s%.70s", r->what ? r->what : "fetch",
-             ok ? ": " : "", ok ? host : "");
+             ok ? ": " : "",
+             !ok              ? ""
+             : r->unix_socket ? r->unix_socket
+                              : host);
     curl_free(host);
     curl_url_cleanup(u);
     return ok;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Fetching over HTTP with libcurl's multi interface on the loop: signing keys, revocation
- * lists, blob storage. Not for relaying: bodies are gathered, up to a ceiling.
+ * lists, blob storage, and a daemon's own door. Not for relaying: bodies have a ceiling.
  *
  * TLS is verified, redirects are not followed, proxy variables of the environment are not looked
  * at, http and https only, HTTP/1.1. libcurl sends a request again when a kept connection dies
@@ -9,6 +9,7 @@
 #ifndef CMG_HTTP_FETCH_H
 #define CMG_HTTP_FETCH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "cmg/base/err.h"
@@ -32,8 +33,13 @@ struct cmg_fetch_request {
     size_t nfields;
     struct cmg_str body;            /* PUT and POST */
     const char *ca_file;            /* roots for https; NULL: the system's */
+    const char *unix_socket;        /* to this file, whatever host `url` has; NULL: no */
     size_t max_bytes;               /* of the response body */
     int64_t connect_ms, timeout_ms; /* to connect (0: as long as it all may take); all of it */
+    /* Not NULL: gets the body of a 200 as it comes, with the `arg` of on_done; result.body stays
+     * empty then. From inside libcurl: it must not start, cancel or free anything here. False ends
+     * the fetch with CMG_EIO. */
+    bool (*on_body)(void *arg, struct cmg_str bytes);
 };
 
 struct cmg_fetch_result {

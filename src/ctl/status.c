@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+/* cmgctl status, traffic: what a daemon says of itself. */
+#include <string.h>
+
+#include "cmg/base/clock.h"
+#include "ctl/ask.h"
+#include "ctl/commands.h"
+#include "ctl/view.h"
+
+/* The program's own name, where the door was given by its path. */
+static const char *name_of(const struct door *d, const json_t *j)
+{
+    const char *said = json_string_value(json_object_get(j, "program"));
+    return said ? said : d->program;
+}
+
+static enum ctl_exit print_raw(const struct answer *a)
+{
+    fwrite(a->body, 1, a->n, stdout);
+    if (a->n && a->body[a->n - 1] != '\n')
+        putchar('\n');
+    return CTL_OK;
+}
+
+/* --- status --------------------------------------------------------------------------------- */
+
+struct look {
+    const struct door *door;
+    bool ready;
+    json_t *why; /* owned; what /ready said */
+    struct answer status;
+};
+
+static void look_clear(struct look *l)
+{
+    json_decref(l->why);
+    answer_clear(&l->status);
+}
+
+static enum cmg_rc look_at(struct look *l, struct cmg_err *err)
+{
+    struct answer ready;
+    enum cmg_rc rc = ask(l->door, NULL, "/ready", &ready, err);
+    if (rc != CMG_OK)
+        return rc;
+    l->ready = ready.status == 200;
+    l->why = json_loadb(ready.body, ready.n, 0, NULL);
+    answer_clear(&ready);
+    return ask(l->door, NULL, "/status", &l->status, err);
+}
+
+static enum ctl_exit show(const struct look *l, struct cmg_err *err)
+{
+    bool coloured = ink_wanted(stdout);
+    json_t *status = answer_json(l->door, &l->status, 200, err);
+    if (!status)
+        return ctl_failed(err);
+    ink_put(stdout, coloured, INK_HEAD, name_of(l->door, status));
+    fputs(": ", stdout);
+    ink_put(stdout, coloured, l->ready ? INK_GOOD : INK_BAD, l->ready ? "ready" : "not ready");
+    const char *why = json_string_value(json_object_get(l->why, "why"));
+    if (!l->ready && why) {
+        fputs(", ", stdout);
+        ink_put(stdout, false, INK_PLAIN, why);
+    }
+    putchar('\n');
+    json_object_del(status, "program");
+    view_json(status, cmg_clock_unix(), coloured, stdout);
+    json_decref(status);
+    return l->ready ? CTL_OK : CTL_FAILED;
+}
+
+static enum ctl_exit status_of(const struct door *d, bool json)
+{
+    struct look l = { .door = d };
+    struct cmg_err err;
+    enum ctl_exit status;
+    if (look_at(&l, &err) != CMG_OK)
+        status = ask_failed(&err);
+    else if (json && l.status.status == 200)
+        print_raw(&l.status), status = l.ready ? CTL_OK : CTL_FAILED;
+    else
+        status = show(&l, &err);
+    look_clear(&l);
+    return status;
+}
+
+static enum ctl_exit status(const struct ctl_args *a)
+{
+    struct doors doors;
+    enum ctl_exit worst = doors_choose(a, false, &doors);
+    for (size_t i = 0; i < doors.n && worst != CTL_USAGE; i++) {
+        if (i && !ctl_has(a, "json"))
+            putchar('\n');
+        enum ctl_exit one = status_of(&doors.at[i], ctl_has(a, "json"));
+        worst = one > worst ? one : worst;
+    }
+    return worst;
+}
+
+static const struct ctl_option status_options[] = {
+    ASK_OPTIONS,
+    { .name = "json", .doc = "Print what the daemon answers, as it came." },
+    { 0 },
+};
+
+const struct ctl_command ctl_status = {
+    .verb = "status",
+    .summary = "Show how the daemons of this machine are: channels, endpoints, certificates.",
+    .doc = "Exit status 0 says that it is ready to serve, 1 that it is not, 3 that no daemon "
+           "answers.",
+    .options = status_options,
+    .run = status,
+};
+
+/* --- traffic -------------------------------------------------------------------------------- */
+
+static enum ctl_exit traffic_of(const struct door *d, const struct ctl_args *a)
+{
+    char target[64];
+    struct answer answer;
+    struct cmg_err err;
+    bool xml = ctl_has(a, "xml"), json = ctl_has(a, "json");
+    snprintf(target, sizeof(target), "/traffic?format=%s&periods=%lld", xml ? "xml" : "json",
+             (long long)ctl_number(a, "periods"));
+    if (ask(d, NULL, target, &answer, &err) != CMG_OK)
+        return ask_failed(&err);
+    enum ctl_exit status = CTL_OK;
+    json_t *j = (xml || json) && answer.status == 200 ? NULL : answer_json(d, &answer, 200, &err);
+    if (j)
+        view_json(j, cmg_clock_unix(), ink_wanted(stdout), stdout);
+    else if (answer.status == 200 && (xml || json))
+        print_raw(&answer);
+    else
+        status = ctl_failed(&err);
+    json_decref(j);
+    answer_clear(&answer);
+    return status;
+}
+
+static enum ctl_exit traffic(const struct ctl_args *a)
+{
+    struct doors doors;
+    if (ctl_has(a, "xml") && ctl_has(a, "json"))
+        return ctl_misused(a, "either --xml or --json");
+    enum ctl_exit worst = doors_choose(a, ctl_has(a, "xml"), &doors);
+    for (size_t i = 0; i < doors.n && worst != CTL_USAGE; i++) {
+        enum ctl_exit one = traffic_of(&doors.at[i], a);
+        worst = one > worst ? one : worst;
+    }
+    return worst;
+}
+
+static const struct ctl_option traffic_options[] = {
+    ASK_OPTIONS,
+    { .name = "periods",
+      .value = "N",
+      .doc = "How many periods, the latest ones.",
+      .def = "1",
+      .min = 1,
+      .max = 288 },
+    { .name = "json", .doc = "Print the report as JSON." },
+    { .name = "xml", .doc = "Print the report as XML, as ProxyTrafficStateDetails." },
+    { 0 },
+};
+
+const struct ctl_command ctl_traffic = {
+    .verb = "traffic",
+    .summary = "Show what went through, by endpoint, in the last periods of five minutes.",
+    .options = traffic_options,
+    .run = traffic,
+};
