@@ -110,10 +110,8 @@ size_t cmg_tls_read_certificates(const char *path, struct cmg_tls_identity *out,
 {
     STACK_OF(X509) *certs = cmg_trust_read(path, err);
     size_t n = certs ? (size_t)sk_X509_num(certs) : 0;
-    for (size_t i = 0; i < n && i < max; i++) {
-        memset(&out[i], 0, sizeof(out[i]));
-        describe(sk_X509_value(certs, (int)i), &out[i]);
-    }
+    for (size_t i = 0; i < n && i < max; i++)
+        cmg_peer_describe(sk_X509_value(certs, (int)i), &out[i]);
     sk_X509_pop_free(certs, X509_free);
     return n;
 }
