@@ -46,8 +46,8 @@ struct cmg_trust *cmg_trust_load(const char *path, struct cmg_err *err);
 struct cmg_trust *cmg_trust_ref(struct cmg_trust *t);
 void cmg_trust_unref(struct cmg_trust *t); /* NULL is ignored */
 
-/* A new connection state for this context; streams call it. `name`: clients verify the
- * peer's SAN against it (DNS name or IP address) and send it as SNI (names only). */
+/* A new connection state for this context, which it may outlive; streams call it. `name`: clients
+ * verify the peer's SAN against it (DNS name or IP address) and send it as SNI (names only). */
 struct ssl_st *cmg_tls_session(struct cmg_tls *t, const char *name);
 
 /* The peer's certificate in words; strings are owned by the caller's struct. */
@@ -66,6 +66,12 @@ size_t cmg_tls_read_certificates(const char *path, struct cmg_tls_identity *out,
 /* All that cmg_tls_new says of a certificate and its key, without a context. */
 CMG_MUST_CHECK enum cmg_rc cmg_tls_check_pair(const char *certificate, const char *key,
                                               struct cmg_err *err);
+/* Describes the certificates of a PEM file, in their order, without judging them. CMG_ECONF with
+ * err: it cannot be read, is damaged or holds none; nothing was told then. */
+CMG_MUST_CHECK enum cmg_rc
+cmg_tls_describe_file(const char *path,
+                      void (*on_certificate)(void *arg, const struct cmg_tls_identity *id),
+                      void *arg, struct cmg_err *err);
 
 enum cmg_tls_usage { CMG_TLS_CLIENT_AUTH, CMG_TLS_SERVER_AUTH };
 
