@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import re
+import socket
 import subprocess
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -247,6 +249,33 @@ def test_prometheus_accepts_it(lab: Lab, point: ConnectionPoint) -> None:
     assert metrics.sum("cmg_buffer_bytes") >= 0
 
 
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
+
+
+def test_metrics_are_documented(lab: Lab, point: ConnectionPoint) -> None:
+    """Each family with its type and labels, and no other."""
+    wait_for(lambda: "cmg_channel_ping_seconds{" in scrape(point).text, "an idle channel's PING")
+    metrics = scrape(point)
+    types = dict(re.findall(r"^# TYPE (\S+) (\S+)$", metrics.text, re.M))
+    have = set()
+    for (name, labels) in metrics.values:
+        family = name if name in types else re.sub("_(bucket|sum|count)$", "", name)
+        kept = ", ".join(sorted(f"`{key}`" for key, _ in labels if key != "le"))
+        have.add((family, types[family], kept))
+    part = DOCUMENT.read_text().split("## Connection point")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `([a-z_]+)` \| (counter|gauge|histogram) \| (.*?) ?\| ", part, re.M)
+    assert have == {(name, kind, ", ".join(sorted(labels.split(", ")) if labels else []))
+                    for name, kind, labels in rows}
+
+
+def test_alerts_are_rules(tmp_path: Path) -> None:
+    rules = tmp_path / "rules.yml"
+    rules.write_text(DOCUMENT.read_text().split("```yaml\n")[1].split("```")[0])
+    checked = subprocess.run(["promtool", "check", "rules", rules], text=True,
+                             capture_output=True, timeout=30)
+    assert checked.returncode == 0, checked.stderr + checked.stdout
+
+
 def test_held_bytes_are_seen(lab: Lab, point: ConnectionPoint) -> None:
     """A client that reads nothing of a large answer."""
     with lab.http1() as http:
@@ -265,3 +294,39 @@ def test_draining_is_told(lab: Lab, point: ConnectionPoint) -> None:
         assert ready.json["why"][0].startswith("draining")
         assert scrape(point).get("cmg_draining") == 1
         assert http.receive().status == 200
+
+
+class Manager:
+    """Listens where a service manager does."""
+
+    def __init__(self, path: Path) -> None:
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(str(path))
+        self.socket.setblocking(False)
+        self.status = ""
+
+    def hears(self) -> str:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                for line in self.socket.recv(4096).decode().splitlines():
+                    if line.startswith("STATUS="):
+                        self.status = line.removeprefix("STATUS=")
+        return self.status
+
+
+def test_the_line_of_systemctl_status_is_true(new_lab, tmp_path: Path) -> None:
+    path = tmp_path / "notify"
+    manager = Manager(path)
+    lab = new_lab(with_gates=False, env={"NOTIFY_SOCKET": str(path)})
+    def says(line: str) -> None:
+        wait_for(lambda: manager.hears() == line, line, explain=manager.hears)
+    says("1 of 1 channels up, 0 requests in flight")
+    with lab.http1() as http:
+        http.send_head("GET", on(ECHO, "/lab/slow?ms=4000"))
+        says("1 of 1 channels up, 1 requests in flight")
+        assert http.receive().status == 200
+    says("1 of 1 channels up, 0 requests in flight")
+    lab.gateways[1].kill()
+    says("0 of 1 channels up, 0 requests in flight")
+    lab.points["cp1"].stop()
+    assert manager.hears().endswith(", draining")
