@@ -4,6 +4,7 @@
  *   point      keepers, one for each instance of each gateway; reload and drain
  *   endpoints  what is published, and where each of it really is
  *   relay      one request: judged again, sent to its endpoint, its answer sent back
+ *   status     what is told of all this, metrics among it
  */
 #ifndef CMG_POINT_POINT_H
 #define CMG_POINT_POINT_H
@@ -45,7 +46,9 @@ struct point {
     /* Where a head is put together on its way through; used and left in one call. */
     struct cmg_field fields[CMG_H1_FIELDS + PASSPORT_MAX + 4];
 
-    struct cmg_timer *ready_timer, *drain_timer;
+    struct cmg_lag *lag; /* owned */
+    struct cmg_timer *ready_timer, *drain_timer, *status_timer;
+    char said[128]; /* to the service manager */
     bool draining;
     void (*on_drained)(void *arg);
     void *on_drained_arg;
@@ -57,5 +60,10 @@ void point_drain(void *daemon, void (*done)(void *arg), void *arg);
 void point_free(void *daemon);
 
 void point_check_drained(struct point *p);
+
+/* Walks over the channels that the configuration in force asks for, also while they drain: *at is
+ * NULL at first. False: that was the last one. */
+bool point_next_keeper(const struct point *p, const struct keeping **at,
+                       struct cmg_keeper_status *out);
 
 #endif
