@@ -368,7 +368,6 @@ void *gateway_start(struct cmg_loop *l, const void *conf, struct cmg_err *err)
     struct gateway *g = cmg_alloc(sizeof(*g));
     g->loop = l;
     g->conf = conf;
-    g->started = g->configured = cmg_clock_unix();
     g->lag = cmg_lag_new(l);
     credentials_use(g, &credentials);
     set_confs(g, conf);
@@ -415,8 +414,6 @@ enum cmg_rc gateway_reload(void *daemon, const void *conf, struct cmg_err *err)
     }
     registry_admit(g->registry, conf);
     dock_review(g);
-    g->configured = cmg_clock_unix();
-    g->reloads++;
     return CMG_OK;
 }
 
