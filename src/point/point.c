@@ -9,6 +9,7 @@
 #include "cmg/base/log.h"
 #include "cmg/channel/wire.h"
 #include "cmg/daemon/service.h"
+#include "cmg/net/lag.h"
 #include "cmg/net/tls.h"
 #include "point/relay.h"
 
@@ -143,6 +144,18 @@ static void on_exchange(void *arg, struct cmg_channel *c, struct cmg_exchange *x
 {
     struct keeping *k = arg;
     relay_new(k->point, c, x, head);
+}
+
+bool point_next_keeper(const struct point *p, const struct keeping **at,
+                       struct cmg_keeper_status *out)
+{
+    const struct keeping *k = *at ? TAILQ_NEXT(*at, entry) : TAILQ_FIRST(&p->keepings);
+    while (k && (!k->kept || !k->keeper))
+        k = TAILQ_NEXT(k, entry);
+    *at = k;
+    if (k)
+        cmg_keeper_status(k->keeper, out);
+    return k;
 }
 
 /* Readiness is the first full round, not the first success: a cloud that is down must not hold
@@ -280,6 +293,8 @@ void *point_start(struct cmg_loop *l, const void *conf, struct cmg_err *err)
         point_free(p);
         return NULL;
     }
+    p->certificates = certificates_read(c);
+    p->lag = cmg_lag_new(l);
     p->ready_timer = cmg_timer_new(l, on_ready_time, p);
     cmg_timer_set(p->ready_timer, READY_MS);
     p->drain_timer = cmg_timer_new(l, on_drain_time, p);
@@ -302,6 +317,8 @@ enum cmg_rc point_reload(void *daemon, const void *conf, struct cmg_err *err)
     struct endpoints *old = p->endpoints;
     p->endpoints = endpoints;
     p->conf = c;
+    certificates_free(p->certificates);
+    p->certificates = certificates_read(c);
     keep_all(p, c, roads);
     endpoints_retire(old);
     roads_clear(roads, c->ncmgs);
@@ -353,6 +370,8 @@ void point_free(void *daemon)
     while (!TAILQ_EMPTY(&p->keepings))
         keeping_free(TAILQ_FIRST(&p->keepings));
     endpoints_retire(p->endpoints);
+    certificates_free(p->certificates);
+    cmg_lag_free(p->lag);
     cmg_timer_free(p->ready_timer);
     cmg_timer_free(p->drain_timer);
     cmg_dialer_free(p->channel_dialer);
