@@ -327,7 +327,6 @@ void *gateway_start(struct cmg_loop *l, const void *conf, struct cmg_err *err)
     }
     g->loop = l;
     g->conf = conf;
-    g->started = g->configured = cmg_clock_unix();
     g->lag = cmg_lag_new(l);
     credentials_use(g, &credentials);
     set_confs(g, conf);
@@ -388,8 +387,6 @@ enum cmg_rc gateway_reload(void *daemon, const void *conf, struct cmg_err *err)
     }
     registry_admit(g->registry, conf);
     dock_review(g);
-    g->configured = cmg_clock_unix();
-    g->reloads++;
     return CMG_OK;
 }
 
