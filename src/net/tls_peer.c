@@ -86,7 +86,7 @@ static int64_t seconds(const ASN1_TIME *t)
     return ASN1_TIME_to_tm(t, &tm) == 1 ? timegm(&tm) : 0;
 }
 
-static void describe(const X509 *x, struct cmg_tls_identity *id)
+void cmg_peer_describe(const X509 *x, struct cmg_tls_identity *id)
 {
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned n = 0;
@@ -113,7 +113,7 @@ enum cmg_rc cmg_peer_judge(X509 *leaf, const struct cmg_peer_judging *j,
     memset(id, 0, sizeof(*id));
     if (!leaf)
         return cmg_fail(err, CMG_EDENIED, "the peer sent no certificate");
-    describe(leaf, id);
+    cmg_peer_describe(leaf, id);
 
     /* No untrusted certificates: what the peer sent along is not looked at. */
     X509_STORE_CTX *c = X509_STORE_CTX_new();
