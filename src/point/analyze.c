@@ -522,6 +522,7 @@ void analyze_abandon(struct point *p)
         return;
     p->analysis = NULL;
     a->point = NULL;
-    a->deaf = true; /* whoever asked may have gone before */
+    a->deaf = true;
+    a->out->end(a->arg);
     end(a, "the service ends");
 }
