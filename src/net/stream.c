@@ -706,6 +706,11 @@ uint64_t cmg_stream_received(const struct cmg_stream *s)
     return s->received;
 }
 
+size_t cmg_stream_buffered(const struct cmg_stream *s)
+{
+    return s->in.n + s->out.n;
+}
+
 void cmg_stream_pause(struct cmg_stream *s, bool paused)
 {
     s->paused = paused;

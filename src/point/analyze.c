@@ -88,16 +88,15 @@ static void tell_site(struct analysis *a)
 
 static void note_live(const struct analysis *a, struct facts_gateway *g)
 {
-    for (unsigned i = 0; i < (unsigned)g->conf->instances; i++) {
-        struct cmg_keeper_status s;
-        struct facts_live *l = &g->live[i];
-        l->known = point_live(a->point, g->conf->label, i + 1, &s);
-        if (!l->known)
+    const struct keeping *at = NULL;
+    struct cmg_keeper_status s;
+    while (point_next_keeper(a->point, &at, &s)) {
+        if (strcmp(s.label, g->conf->label) != 0 || s.instance < 1 ||
+            s.instance > (unsigned)g->conf->instances)
             continue;
-        l->open = s.open;
-        l->road = s.road;
+        struct facts_live *l = &g->live[s.instance - 1];
+        *l = (struct facts_live){ .known = true, .open = s.open, .road = s.road };
         l->rtt_us = s.channel ? s.channel->rtt_us : -1;
-        l->step = s.error.step;
         if (s.error.when_ms >= 0)
             l->why = s.error.why;
     }

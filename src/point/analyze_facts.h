@@ -56,8 +56,7 @@ struct facts_live {
     bool known; /* there is a keeper */
     bool open;
     enum cmg_road road;
-    int64_t rtt_us; /* -1: not measured yet */
-    const char *step;
+    int64_t rtt_us;     /* -1: not measured yet */
     struct cmg_err why; /* the last failure; CMG_OK: none */
 };
 

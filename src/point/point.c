@@ -8,6 +8,8 @@
 #include "cmg/base/clock.h"
 #include "cmg/base/log.h"
 #include "cmg/daemon/service.h"
+#include "cmg/net/lag.h"
+#include "cmg/net/tls.h"
 #include "point/analyze.h"
 #include "point/relay.h"
 #include "point/roads.h"
@@ -97,6 +99,18 @@ static void on_exchange(void *arg, struct cmg_channel *c, struct cmg_exchange *x
 {
     struct keeping *k = arg;
     relay_new(k->point, c, x, head);
+}
+
+bool point_next_keeper(const struct point *p, const struct keeping **at,
+                       struct cmg_keeper_status *out)
+{
+    const struct keeping *k = *at ? TAILQ_NEXT(*at, entry) : TAILQ_FIRST(&p->keepings);
+    while (k && (!k->kept || !k->keeper))
+        k = TAILQ_NEXT(k, entry);
+    *at = k;
+    if (k)
+        cmg_keeper_status(k->keeper, out);
+    return k;
 }
 
 /* Readiness is the first full round, not the first success: a cloud that is down must not hold
@@ -211,18 +225,6 @@ static void keep_all(struct point *p, const struct point_conf *conf, const struc
     }
 }
 
-bool point_live(const struct point *p, const char *label, unsigned instance,
-                struct cmg_keeper_status *out)
-{
-    const struct keeping *k;
-    TAILQ_FOREACH(k, &p->keepings, entry)
-    if (!k->leaving && k->conf.plan.instance + 1 == instance && !strcmp(k->conf.label, label)) {
-        cmg_keeper_status(k->keeper, out);
-        return true;
-    }
-    return false;
-}
-
 /* Life ---------------------------------------------------------------------------------- */
 
 void *point_start(struct cmg_loop *l, const void *conf, struct cmg_err *err)
@@ -247,6 +249,8 @@ void *point_start(struct cmg_loop *l, const void *conf, struct cmg_err *err)
         point_free(p);
         return NULL;
     }
+    p->certificates = certificates_read(c);
+    p->lag = cmg_lag_new(l);
     p->ready_timer = cmg_timer_new(l, on_ready_time, p);
     cmg_timer_set(p->ready_timer, READY_MS);
     p->drain_timer = cmg_timer_new(l, on_drain_time, p);
@@ -270,6 +274,8 @@ enum cmg_rc point_reload(void *daemon, const void *conf, struct cmg_err *err)
     analyze_stop(p, "the configuration was reloaded: analyze again");
     p->endpoints = endpoints;
     p->conf = c;
+    certificates_free(p->certificates);
+    p->certificates = certificates_read(c);
     keep_all(p, c, roads);
     endpoints_retire(old);
     roads_clear(roads, c->ncmgs);
@@ -323,6 +329,8 @@ void point_free(void *daemon)
     while (!TAILQ_EMPTY(&p->keepings))
         keeping_free(TAILQ_FIRST(&p->keepings));
     endpoints_retire(p->endpoints);
+    certificates_free(p->certificates);
+    cmg_lag_free(p->lag);
     cmg_timer_free(p->ready_timer);
     cmg_timer_free(p->drain_timer);
     cmg_dialer_free(p->channel_dialer);

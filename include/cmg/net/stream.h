@@ -84,6 +84,8 @@ void cmg_stream_mark_later(struct cmg_stream *s);
 /* Bytes written to the network so far; grows while the peer takes them. */
 uint64_t cmg_stream_sent(const struct cmg_stream *s);
 uint64_t cmg_stream_received(const struct cmg_stream *s);
+/* Bytes held here: not yet consumed, and not yet taken by the peer. */
+size_t cmg_stream_buffered(const struct cmg_stream *s);
 
 /* Stops or restarts on_data; the peer then feels TCP back-pressure. Restarting offers what
  * was left unconsumed, from the loop, even when the stream was not paused. */
