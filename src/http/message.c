@@ -8,6 +8,7 @@
 
 #include "cmg/base/alloc.h"
 #include "cmg/base/buf.h"
+#include "cmg/base/clock.h"
 
 static size_t strings_size(const struct cmg_head *h)
 {
@@ -101,6 +102,13 @@ static void answer(struct cmg_exchange *x, struct cmg_head *head, struct cmg_str
     x->ops->end(x, NULL, 0);
 }
 
+/* By which whoever asked can see that its own clock is wrong (RFC 9110 section 6.6.1). */
+static struct cmg_field dated(char text[CMG_TIMES_TEXT])
+{
+    cmg_times_http_put(cmg_clock_unix(), text);
+    return (struct cmg_field){ CMG_STR("Date"), cmg_str(text) };
+}
+
 void cmg_refusal_compose(struct cmg_refusal_message *m, const struct cmg_refusal *r)
 {
     struct cmg_field *f = m->fields;
@@ -109,6 +117,7 @@ void cmg_refusal_compose(struct cmg_refusal_message *m, const struct cmg_refusal
     m->text = problem(r);
     m->body = cmg_str(m->text);
 
+    f[n++] = dated(m->date);
     f[n++] = (struct cmg_field){ CMG_STR("Content-Type"), CMG_STR("application/problem+json") };
     f[n++] = (struct cmg_field){ CMG_STR("Cache-Control"), CMG_STR("no-store") };
     if (r->error) {
@@ -147,7 +156,9 @@ void cmg_refuse(struct cmg_exchange *x, const struct cmg_refusal *r, bool head_o
 void cmg_answer(struct cmg_exchange *x, unsigned status, struct cmg_str content_type,
                 struct cmg_str body, bool head_only)
 {
+    char date[CMG_TIMES_TEXT];
     struct cmg_field f[] = {
+        dated(date),
         { CMG_STR("Content-Type"), content_type },
         { CMG_STR("Cache-Control"), CMG_STR("no-store") },
     };

@@ -11,6 +11,17 @@
 
 struct point;
 
+/* Where a URL points: "https://mp1.corp:8443/prefix". */
+struct endpoint_place {
+    bool https;
+    char host[256];
+    uint16_t port;
+    struct cmg_str authority, prefix; /* borrowed from the URL */
+};
+/* The option table has checked the URL's form; CMG_ECONF for what that lets pass. */
+CMG_MUST_CHECK enum cmg_rc endpoint_place_read(const char *url, struct endpoint_place *p,
+                                               struct cmg_err *err);
+
 /* What is counted of a label, however often its endpoint is configured anew. */
 struct endpoint_tally {
     unsigned refs;

@@ -4,6 +4,7 @@
  *   point      keepers, one for each instance of each gateway; reload and drain
  *   endpoints  what is published, and where each of it really is
  *   relay      one request: judged again, sent to its endpoint, its answer sent back
+ *   analyze    says what is wrong, on request: probes tell facts, judges tell what they mean
  *   status     what is told of all this, metrics among it
  */
 #ifndef CMG_POINT_POINT_H
@@ -18,6 +19,7 @@
 #include "point/endpoints.h"
 #include "point/options.h"
 
+struct analysis;
 struct cmg_certificates;
 struct keeping; /* a keeper and what it borrows */
 struct relay;
@@ -31,13 +33,15 @@ struct point {
     struct cmg_loop *loop;                 /* borrowed */
     const struct point_conf *conf;         /* borrowed; swapped by a reload */
     struct cmg_certificates *certificates; /* files that channels and endpoints use */
-    struct cmg_dialer *channel_dialer, *endpoint_dialer;
+    struct cmg_dialer *channel_dialer, *endpoint_dialer, *analyze_dialer;
     struct endpoints *endpoints;
     unsigned retiring; /* endpoints that still finish requests */
     TAILQ_HEAD(, keeping) keepings;
     unsigned in_flight;
     LIST_HEAD(, relay) relays; /* as many */
     struct point_refused refused;
+
+    struct analysis *analysis; /* the one that runs; NULL: none */
 
     bool told_unread; /* relay.identity_unread: once is enough */
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "point/analyze.h"
 #include "point/status.h"
 
 #include <string.h>
@@ -265,5 +266,6 @@ const struct cmg_admin_route point_status_routes[] = {
     { "GET", "/ready", false, ask_ready, none },
     { "GET", "/status", true, ask_status, none },
     { "GET", "/metrics", false, ask_metrics, none },
+    { "GET", "/analyze", true, analyze_handle, none },
     { 0 },
 };

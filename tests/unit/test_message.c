@@ -124,6 +124,7 @@ static void a_refusal_says_who_and_why(void **state)
     has(k.fields, "Content-Type: application/problem+json\n");
     has(k.fields, "Cache-Control: no-store\n");
     has(k.fields, "Retry-After: 5\n");
+    has(k.fields, " GMT\n");
     has(k.fields, "WWW-Authenticate: Bearer\n");
     has(k.fields, "Proxy-Status: \"gw.example\"; error=connection_limit_reached; "
                   "details=\"too much\"\n");

@@ -5,6 +5,7 @@
 
 #include "cmg/base/buf.h"
 #include "cmg/http/exchange.h"
+#include "cmg/proto/times.h"
 
 /* Bytes that cmg_head_copy needs for the strings and fields of `head`. */
 size_t cmg_head_size(const struct cmg_head *head);
@@ -34,15 +35,15 @@ struct cmg_refusal_message {
     struct cmg_head head;
     struct cmg_str body;
     /* private */
-    struct cmg_field fields[9];
+    struct cmg_field fields[10];
     struct cmg_buf status;
-    char *text, retry[12];
+    char *text, retry[12], date[CMG_TIMES_TEXT];
 };
 /* Borrows from `r` until cmg_refusal_clear. Do not copy the struct. */
 void cmg_refusal_compose(struct cmg_refusal_message *m, const struct cmg_refusal *r);
 void cmg_refusal_clear(struct cmg_refusal_message *m);
 
-/* Answers an incoming exchange with problem+json (RFC 9457), Proxy-Status (RFC 9209) and
+/* Answers an incoming exchange with problem+json (RFC 9457), Proxy-Status (RFC 9209), Date and
  * Cache-Control: no-store, and ends it. `head_only`: the request was HEAD. */
 void cmg_refuse(struct cmg_exchange *x, const struct cmg_refusal *r, bool head_only);
 
