@@ -12,6 +12,7 @@
 #include "cmg/daemon/service.h"
 #include "cmg/http/fetch.h"
 #include "cmg/net/filewatch.h"
+#include "gateway/accounting.h"
 #include "gateway/content.h"
 #include "gateway/dock.h"
 #include "gateway/front.h"
@@ -383,6 +384,7 @@ void *gateway_start(struct cmg_loop *l, const void *conf, struct cmg_err *err)
     g->registry = registry_new(on_registry_change, g);
     g->dock = dock_new(g);
     registry_admit(g->registry, conf);
+    accounting_start(g);
     if (judge_by(g, conf, NULL, g->client_trust, err) != CMG_OK || listen_all(g, err) != CMG_OK) {
         gateway_free(g);
         return NULL;
@@ -413,6 +415,7 @@ enum cmg_rc gateway_reload(void *daemon, const void *conf, struct cmg_err *err)
     }
     registry_admit(g->registry, conf);
     dock_review(g);
+    accounting_use(g);
     return CMG_OK;
 }
 
@@ -469,6 +472,7 @@ void gateway_free(void *daemon)
     cmg_timer_free(g->sweep);
     cmg_timer_free(g->drain_timer);
     dock_free(g->dock);
+    accounting_stop(g);
     registry_free(g->registry);
     judges_free(g);
     credentials_use(g, &(struct credentials){ .client_tls = NULL });

@@ -33,6 +33,8 @@ struct tenants;
 struct site_tokens;
 struct throttle;
 struct content;
+struct egress;
+struct cmg_traffic;
 struct cmg_fetcher;
 struct cmg_filewatch;
 
@@ -82,6 +84,8 @@ struct gateway {
     struct cmg_task retry;                 /* waiting requests look for a channel again */
     struct cmg_timer *sweep;
     struct tally tally;
+    struct cmg_traffic *traffic;
+    struct egress *egress;
     int64_t started;    /* seconds since 1970 */
     char id_prefix[17]; /* of request ids, random for each process */
     uint32_t next_id;
