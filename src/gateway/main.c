@@ -11,6 +11,7 @@ int main(int argc, char **argv)
         .default_config = "/etc/cmg/cmg-gateway.ini",
         .config = &gateway_config,
         .log_conf = offsetof(struct gateway_conf, log),
+        .admin_conf = offsetof(struct gateway_conf, admin),
         .start = gateway_start,
         .reload = gateway_reload,
         .drain = gateway_drain,

@@ -11,6 +11,7 @@ int main(int argc, char **argv)
         .default_config = "/etc/cmg/cmg-connection-point.ini",
         .config = &point_config,
         .log_conf = offsetof(struct point_conf, log),
+        .admin_conf = offsetof(struct point_conf, admin),
         .start = point_start,
         .reload = point_reload,
         .drain = point_drain,
