@@ -10,6 +10,17 @@
 
 struct point;
 
+/* Where a URL points: "https://mp1.corp:8443/prefix". */
+struct endpoint_place {
+    bool https;
+    char host[256];
+    uint16_t port;
+    struct cmg_str authority, prefix; /* borrowed from the URL */
+};
+/* The option table has checked the URL's form; CMG_ECONF for what that lets pass. */
+CMG_MUST_CHECK enum cmg_rc endpoint_place_read(const char *url, struct endpoint_place *p,
+                                               struct cmg_err *err);
+
 struct endpoint { /* lives while the table or a request holds it */
     unsigned refs;
     struct point *point; /* borrowed */

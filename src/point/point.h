@@ -4,6 +4,7 @@
  *   point      keepers, one for each instance of each gateway; reload and drain
  *   endpoints  what is published, and where each of it really is
  *   relay      one request: judged again, sent to its endpoint, its answer sent back
+ *   analyze    says what is wrong, on request: probes tell facts, judges tell what they mean
  */
 #ifndef CMG_POINT_POINT_H
 #define CMG_POINT_POINT_H
@@ -17,16 +18,19 @@
 #include "point/endpoints.h"
 #include "point/options.h"
 
+struct analysis;
 struct keeping; /* a keeper and what it borrows */
 
 struct point {
     struct cmg_loop *loop;         /* borrowed */
     const struct point_conf *conf; /* borrowed; swapped by a reload */
-    struct cmg_dialer *channel_dialer, *endpoint_dialer;
+    struct cmg_dialer *channel_dialer, *endpoint_dialer, *analyze_dialer;
     struct endpoints *endpoints;
     unsigned retiring; /* endpoints that still finish requests */
     TAILQ_HEAD(, keeping) keepings;
     unsigned in_flight;
+
+    struct analysis *analysis; /* the one that runs; NULL: none */
 
     bool told_unread; /* relay.identity_unread: once is enough */
 
@@ -47,5 +51,9 @@ void point_drain(void *daemon, void (*done)(void *arg), void *arg);
 void point_free(void *daemon);
 
 void point_check_drained(struct point *p);
+
+/* What the channel to an instance (from 1) of that gateway is doing. False: there is none. */
+bool point_live(const struct point *p, const char *label, unsigned instance,
+                struct cmg_keeper_status *out);
 
 #endif
