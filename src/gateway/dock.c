@@ -494,5 +494,6 @@ void channel_show(const struct channel *c, struct channel_view *out)
         .rtt_us = c->rtt_us,
         .load = c->link.h2 ? cmg_h2conn_load(c->link.h2) : 0,
         .max_load = c->link.max_requests,
+        .buffered = c->link.h2 ? cmg_h2conn_buffered(c->link.h2) : cmg_stream_buffered(c->stream),
     };
 }

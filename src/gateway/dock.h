@@ -41,6 +41,7 @@ struct channel_view {
     int64_t certificate_end; /* of its client certificate; 0: not known              */
     int64_t rtt_us;          /* of the last PING, which only idle channels send; -1: none yet */
     unsigned load, max_load; /* requests in flight */
+    size_t buffered;         /* bytes that it holds */
 };
 void channel_show(const struct channel *c, struct channel_view *out);
 

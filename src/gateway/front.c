@@ -292,6 +292,28 @@ void front_close(struct gateway *g)
     }
 }
 
+/* To look at ---------------------------------------------------------------------------- */
+
+size_t front_buffered(const struct gateway *g)
+{
+    const struct client *c;
+    size_t n = 0;
+    TAILQ_FOREACH(c, &g->clients, entry)
+    n += c->h1   ? cmg_h1conn_buffered(c->h1)
+         : c->h2 ? cmg_h2conn_buffered(c->h2)
+                 : cmg_stream_buffered(c->stream);
+    return n;
+}
+
+unsigned front_queued(const struct gateway *g)
+{
+    const struct client *c;
+    unsigned n = 0;
+    TAILQ_FOREACH(c, &g->queue, entry)
+    n++;
+    return n;
+}
+
 /* Who it is ----------------------------------------------------------------------------- */
 
 struct proofs *client_proofs(struct client *c)

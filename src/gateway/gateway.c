@@ -13,6 +13,7 @@
 #include "cmg/http/fetch.h"
 #include "cmg/net/filewatch.h"
 #include "gateway/accounting.h"
+#include "cmg/net/lag.h"
 #include "gateway/content.h"
 #include "gateway/dock.h"
 #include "gateway/front.h"
@@ -368,7 +369,7 @@ void *gateway_start(struct cmg_loop *l, const void *conf, struct cmg_err *err)
     struct gateway *g = cmg_alloc(sizeof(*g));
     g->loop = l;
     g->conf = conf;
-    g->started = cmg_clock_unix();
+    g->lag = cmg_lag_new(l);
     credentials_use(g, &credentials);
     set_confs(g, conf);
     judges_new(g);
@@ -470,6 +471,7 @@ void gateway_free(void *daemon)
     }
     cmg_loop_cancel(g->loop, &g->retry);
     cmg_timer_free(g->sweep);
+    cmg_lag_free(g->lag);
     cmg_timer_free(g->drain_timer);
     dock_free(g->dock);
     accounting_stop(g);

@@ -37,6 +37,7 @@ struct egress;
 struct cmg_traffic;
 struct cmg_fetcher;
 struct cmg_filewatch;
+struct cmg_lag;
 
 TAILQ_HEAD(client_list, client);
 TAILQ_HEAD(request_list, request);
@@ -86,8 +87,8 @@ struct gateway {
     struct tally tally;
     struct cmg_traffic *traffic;
     struct egress *egress;
-    int64_t started;    /* seconds since 1970 */
-    char id_prefix[17]; /* of request ids, random for each process */
+    struct cmg_lag *lag; /* owned */
+    char id_prefix[17];  /* of request ids, random for each process */
     uint32_t next_id;
     /* Where a head is put together on its way through; used and left in one call. */
     struct cmg_field fields[CMG_H1_FIELDS + GATEWAY_SPARE_FIELDS];

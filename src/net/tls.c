@@ -16,6 +16,8 @@
 
 #include "cmg/auth/pem.h"
 #include "cmg/base/alloc.h"
+#include "cmg/base/str.h"
+#include "cmg/net/expiry.h"
 #include "cmg/net/file.h"
 #include "tls_key.h"
 #include "tls_peer.h"
@@ -361,12 +363,16 @@ bool cmg_tls_resumed(struct ssl_st *ssl)
     return SSL_session_reused(ssl) == 1;
 }
 
-bool cmg_tls_certificate(const struct cmg_tls *t, struct cmg_tls_identity *out)
+bool cmg_expiry_own(const struct cmg_tls *t, struct cmg_expiry *out)
 {
+    struct cmg_tls_identity id;
     const X509 *own = SSL_CTX_get0_certificate(t->ctx);
-    if (own)
-        cmg_peer_describe(own, out);
-    return own != NULL;
+    if (!own)
+        return false;
+    cmg_peer_describe(own, &id);
+    *out = (struct cmg_expiry){ .not_after = id.not_after, .n = 1 };
+    cmg_str_put(out->subject, sizeof(out->subject), cmg_str(id.subject));
+    return true;
 }
 
 /* ---- why it failed ---- */

@@ -7,7 +7,7 @@
 
 #include "cmg/net/tls.h"
 
-/* Fills `id`, which was zeroed. */
+/* A certificate in words. */
 void cmg_peer_describe(const X509 *x, struct cmg_tls_identity *id);
 
 struct cmg_peer_judging {
@@ -18,9 +18,6 @@ struct cmg_peer_judging {
     void (*on_good)(X509_STORE_CTX *c, void *arg); /* after, when it is good; may be NULL */
     void *arg;
 };
-
-/* A certificate in words. */
-void cmg_peer_describe(const X509 *x, struct cmg_tls_identity *id);
 
 /* cmg_tls_judge, with what `j` adds. */
 CMG_MUST_CHECK enum cmg_rc cmg_peer_judge(X509 *leaf, const struct cmg_peer_judging *j,

@@ -9,7 +9,6 @@
 #include "cmg/auth/pem.h"
 #include "cmg/base/alloc.h"
 #include "cmg/net/file.h"
-#include "tls_peer.h"
 
 enum { MAX_FILE = 4 * 1024 * 1024 }; /* the system's bundle has 200 KiB */
 
@@ -68,16 +67,6 @@ struct cmg_trust *cmg_trust_load(const char *path, struct cmg_err *err)
             abort();
     ERR_clear_error();
     return t;
-}
-
-size_t cmg_trust_count(const struct cmg_trust *t)
-{
-    return (size_t)sk_X509_num(t->certs);
-}
-
-void cmg_trust_certificate(const struct cmg_trust *t, size_t i, struct cmg_tls_identity *out)
-{
-    cmg_peer_describe(sk_X509_value(t->certs, (int)i), out);
 }
 
 struct cmg_trust *cmg_trust_ref(struct cmg_trust *t)

@@ -9,6 +9,8 @@
 #include "cmg/base/log.h"
 #include "cmg/daemon/service.h"
 #include "point/analyze.h"
+#include "cmg/net/lag.h"
+#include "cmg/net/tls.h"
 #include "point/relay.h"
 #include "point/roads.h"
 
@@ -97,6 +99,18 @@ static void on_exchange(void *arg, struct cmg_channel *c, struct cmg_exchange *x
 {
     struct keeping *k = arg;
     relay_new(k->point, c, x, head);
+}
+
+bool point_next_keeper(const struct point *p, const struct keeping **at,
+                       struct cmg_keeper_status *out)
+{
+    const struct keeping *k = *at ? TAILQ_NEXT(*at, entry) : TAILQ_FIRST(&p->keepings);
+    while (k && (!k->kept || !k->keeper))
+        k = TAILQ_NEXT(k, entry);
+    *at = k;
+    if (k)
+        cmg_keeper_status(k->keeper, out);
+    return k;
 }
 
 /* Readiness is the first full round, not the first success: a cloud that is down must not hold
@@ -247,6 +261,8 @@ void *point_start(struct cmg_loop *l, const void *conf, struct cmg_err *err)
         point_free(p);
         return NULL;
     }
+    p->certificates = certificates_read(c);
+    p->lag = cmg_lag_new(l);
     p->ready_timer = cmg_timer_new(l, on_ready_time, p);
     cmg_timer_set(p->ready_timer, READY_MS);
     p->drain_timer = cmg_timer_new(l, on_drain_time, p);
@@ -270,6 +286,8 @@ enum cmg_rc point_reload(void *daemon, const void *conf, struct cmg_err *err)
     analyze_stop(p, "the configuration was reloaded: analyze again");
     p->endpoints = endpoints;
     p->conf = c;
+    certificates_free(p->certificates);
+    p->certificates = certificates_read(c);
     keep_all(p, c, roads);
     endpoints_retire(old);
     roads_clear(roads, c->ncmgs);
@@ -323,6 +341,8 @@ void point_free(void *daemon)
     while (!TAILQ_EMPTY(&p->keepings))
         keeping_free(TAILQ_FIRST(&p->keepings));
     endpoints_retire(p->endpoints);
+    certificates_free(p->certificates);
+    cmg_lag_free(p->lag);
     cmg_timer_free(p->ready_timer);
     cmg_timer_free(p->drain_timer);
     cmg_dialer_free(p->channel_dialer);
