@@ -27,6 +27,7 @@ enum {
 struct cmg_traffic {
     struct cmg_loop *loop;            /* borrowed */
     struct cmg_traffic_source source; /* what it points to is borrowed */
+    char *server;                     /* owned */
     struct traffic_book *book;        /* owned */
     struct cmg_timer *timer;          /* owned */
     char *past_path, *now_path;       /* owned; NULL: nothing is kept on the disk */
@@ -206,6 +207,7 @@ struct cmg_traffic *cmg_traffic_new(struct cmg_loop *l, const struct cmg_traffic
     int64_t now = cmg_clock_unix();
     t->loop = l;
     t->source = *source;
+    t->server = cmg_strdup(source->server);
     t->book = traffic_book_new(conf->interval_ms / 1000);
     t->past_path = cmg_state_path(conf->state, "traffic.jsonl");
     t->now_path = cmg_state_path(conf->state, "traffic-now.json");
@@ -224,6 +226,7 @@ void cmg_traffic_free(struct cmg_traffic *t)
     cmg_traffic_count(t);
     cmg_timer_free(t->timer);
     traffic_book_free(t->book);
+    free(t->server);
     free(t->past_path);
     free(t->now_path);
     free(t);
@@ -241,10 +244,9 @@ static void answer_json(struct cmg_traffic *t, struct cmg_admin_ask *ask, size_t
 {
     json_t *periods = json_array();
     for (size_t i = 0; i < n && i < traffic_book_count(t->book); i++)
-        json_array_append_new(periods,
-                              traffic_period_json(traffic_book_at(t->book, i), t->source.server));
+        json_array_append_new(periods, traffic_period_json(traffic_book_at(t->book, i), t->server));
     json_t *all = json_pack("{s:o,s:o}", "Periods", periods, "Running",
-                            traffic_period_json(traffic_book_running(t->book), t->source.server));
+                            traffic_period_json(traffic_book_running(t->book), t->server));
     if (!all)
         abort();
     cmg_admin_json(ask, 200, all);
@@ -260,7 +262,7 @@ static void answer_xml(struct cmg_traffic *t, struct cmg_admin_ask *ask, size_t 
     if (rc == CMG_OK && n)
         rc = cmg_buf_put(&b, CMG_STR("<ProxyTrafficStates>\n"));
     for (size_t i = 0; i < (n ? n : 1) && (i < there || !n) && rc == CMG_OK; i++)
-        rc = traffic_period_xml(&b, period(t, i), t->source.server);
+        rc = traffic_period_xml(&b, period(t, i), t->server);
     if (rc == CMG_OK && n)
         rc = cmg_buf_put(&b, CMG_STR("</ProxyTrafficStates>\n"));
     if (rc == CMG_OK)

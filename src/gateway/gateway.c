@@ -13,6 +13,8 @@
 #include "cmg/http/fetch.h"
 #include "cmg/net/filewatch.h"
 #include "cmg/net/lag.h"
+#include "gateway/accounting.h"
+#include "gateway/analyze.h"
 #include "gateway/content.h"
 #include "gateway/credentials.h"
 #include "gateway/dock.h"
@@ -343,6 +345,7 @@ void *gateway_start(struct cmg_loop *l, const void *conf, struct cmg_err *err)
     g->registry = registry_new(on_registry_change, g);
     g->dock = dock_new(g);
     registry_admit(g->registry, conf);
+    accounting_start(g);
     if (judge_by(g, conf, NULL, g->client_trust, err) != CMG_OK || listen_all(g, err) != CMG_OK) {
         gateway_free(g);
         return NULL;
@@ -361,6 +364,7 @@ static enum cmg_rc reload_credentials(struct gateway *g, const struct gateway_co
     credentials_list(g->certificates, conf);
     if (credentials_load(&credentials, conf, err) != CMG_OK)
         return CMG_ECONF;
+    analyze_stop(g, "the configuration was reloaded: analyze again");
     if (judge_by(g, conf, g->conf, credentials.client_trust, err) != CMG_OK) {
         credentials_clear(&credentials);
         return CMG_ECONF;
@@ -387,12 +391,14 @@ enum cmg_rc gateway_reload(void *daemon, const void *conf, struct cmg_err *err)
     }
     registry_admit(g->registry, conf);
     dock_review(g);
+    accounting_use(g);
     return CMG_OK;
 }
 
 void gateway_drain(void *daemon, void (*done)(void *arg), void *arg)
 {
     struct gateway *g = daemon;
+    analyze_stop(g, "the service is being stopped");
     g->draining = true;
     g->on_drained = done;
     g->on_drained_arg = arg;
@@ -408,6 +414,18 @@ void gateway_drain(void *daemon, void (*done)(void *arg), void *arg)
 uint64_t gateway_egress_bytes(const struct gateway *g)
 {
     return g->tally.sent_bytes;
+}
+
+bool gateway_door(const struct gateway *g, unsigned i, struct gateway_door *out)
+{
+    static const char *const what[] = { "clients", "channels by HTTPS", "channels by TCP-TLS" };
+    if (i >= g->nentrances)
+        return false;
+    const struct entrance *e = g->entrances[i];
+    *out = (struct gateway_door){ g->conf->gateway.listen[i / CMG_COUNT(what)],
+                                  cmg_listener_port(e->listener), what[e->kind],
+                                  e->kind == ENTRANCE_CLIENTS };
+    return true;
 }
 
 /* Clients first: what they have asked for still needs the channels. */
@@ -435,6 +453,7 @@ void gateway_free(void *daemon)
     struct gateway *g = daemon;
     if (!g)
         return;
+    analyze_abandon(g);
     for (unsigned i = 0; i < g->nentrances; i++) {
         cmg_listener_free(g->entrances[i]->listener);
         free(g->entrances[i]);
@@ -444,6 +463,7 @@ void gateway_free(void *daemon)
     cmg_lag_free(g->lag);
     cmg_timer_free(g->drain_timer);
     dock_free(g->dock);
+    accounting_stop(g);
     registry_free(g->registry);
     judges_free(g);
     cmg_certificates_free(g->certificates);

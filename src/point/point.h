@@ -65,6 +65,10 @@ void point_free(void *daemon);
 
 void point_check_drained(struct point *p);
 
+/* What the channel to an instance (from 1) of that gateway is doing. False: there is none. */
+bool point_live(const struct point *p, const char *label, unsigned instance,
+                struct cmg_keeper_status *out);
+
 /* Walks over the channels that the configuration in force asks for, also while they drain: *at is
  * NULL at first. False: that was the last one. */
 bool point_next_keeper(const struct point *p, const struct keeping **at,

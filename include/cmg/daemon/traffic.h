@@ -43,7 +43,7 @@ struct cmg_traffic_endpoint { /* all borrowed */
  * that); what was counted since the last visit is lost then, unless cmg_traffic_count was called
  * before. The peak of each (cmg_counts_peak) belongs to the report. */
 struct cmg_traffic_source {
-    const char *server;     /* who reports; borrowed */
+    const char *server;     /* who reports; copied */
     struct cmg_counts *all; /* of the whole daemon; borrowed */
     void (*visit)(void *arg, void (*each)(void *to, const struct cmg_traffic_endpoint *endpoint),
                   void *to);
