@@ -10,7 +10,9 @@
 /* The program's own name, where the door was given by its path. */
 static const char *name_of(const struct door *d, const json_t *j)
 {
+    const json_t *process = json_object_get(j, "process");
     const char *said = json_string_value(json_object_get(j, "program"));
+    said = said ? said : json_string_value(json_object_get(process, "program"));
     return said ? said : d->program;
 }
 
@@ -64,7 +66,6 @@ static enum ctl_exit show(const struct look *l, struct cmg_err *err)
         ink_put(stdout, false, INK_PLAIN, why);
     }
     putchar('\n');
-    json_object_del(status, "program");
     view_json(status, cmg_clock_unix(), coloured, stdout);
     json_decref(status);
     return l->ready ? CTL_OK : CTL_FAILED;

@@ -3,12 +3,13 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <time.h>
 
 #include "cmg/base/alloc.h"
 #include "ctl/progress.h"
 #include "ctl/when.h"
 
-enum { DEPTH_MAX = 6, TABLE_WIDE = 9, KEY_MAX = 64, SOON_S = 30 * 86400, DATE_MIN = 1000000000 };
+enum { DEPTH_MAX = 6, TABLE_WIDE = 8, KEY_MAX = 64, SOON_S = 30 * 86400, DATE_MIN = 1000000000 };
 
 struct page {
     FILE *out;
@@ -51,8 +52,9 @@ static bool is_date(const char *key, double value)
 {
     static const char *const dates[] = { "since",  "not_after", "next_update", "expires",
                                          "loaded", "start",     "end",         NULL };
-    return value >= DATE_MIN && (ends(key, "_at") || ends(key, "not_after") ||
-                                 ends(key, "not_after_s") || one_of(key, dates));
+    return value >= DATE_MIN && value < 1e12 &&
+           (ends(key, "_at") || ends(key, "not_after") || ends(key, "not_after_s") ||
+            one_of(key, dates));
 }
 
 static enum ink ink_of_date(const char *key, int64_t at, int64_t now)
@@ -62,6 +64,15 @@ static enum ink ink_of_date(const char *key, int64_t at, int64_t now)
     return !ends_then ? INK_PLAIN : at <= now ? INK_BAD : at - now < SOON_S ? INK_WARN : INK_PLAIN;
 }
 
+/* How long something still is good for. */
+static enum ink remaining(double s, char out[VIEW_TEXT])
+{
+    char span[WHEN_TEXT];
+    when_span((int64_t)(s < 0 ? -s : s), span);
+    snprintf(out, VIEW_TEXT, s < 0 ? "%s ago" : "in %s", span);
+    return s <= 0 ? INK_BAD : s < SOON_S ? INK_WARN : INK_PLAIN;
+}
+
 static enum ink number(const char *key, double v, int64_t now, char out[VIEW_TEXT])
 {
     char text[PROGRESS_BYTES];
@@ -69,19 +80,30 @@ static enum ink number(const char *key, double v, int64_t now, char out[VIEW_TEX
         when_both((int64_t)v, now, out);
         return ink_of_date(key, (int64_t)v, now);
     }
-    if (ends(key, "bytes"))
+    if (!strcmp(key, "expires_s") && v > -1e12 && v < 1e12)
+        return remaining(v, out);
+    if (ends(key, "bytes") && v < 9e18)
         snprintf(out, VIEW_TEXT, "%s", progress_bytes((int64_t)v, text));
     else if (ends(key, "_us"))
         snprintf(out, VIEW_TEXT, "%.1f ms", v / 1000);
     else if (ends(key, "_ms"))
         snprintf(out, VIEW_TEXT, "%.0f ms", v);
-    else if (ends(key, "_s") && v >= 1)
+    else if (ends(key, "_s") && v >= 1 && v < 1e15)
         snprintf(out, VIEW_TEXT, "%s", progress_time((int64_t)v, text));
     else if (v >= -1e15 && v <= 1e15 && v == (double)(int64_t)v)
         snprintf(out, VIEW_TEXT, "%" PRId64, (int64_t)v);
     else
         snprintf(out, VIEW_TEXT, "%.3g", v);
     return INK_PLAIN;
+}
+
+/* "2026-01-31T10:00:00Z" */
+static bool is_time(const char *text, int64_t *at)
+{
+    struct tm tm = { 0 };
+    const char *end = strlen(text) == 20 ? strptime(text, "%Y-%m-%dT%H:%M:%SZ", &tm) : NULL;
+    *at = end && !*end ? (int64_t)timegm(&tm) : 0;
+    return end && !*end;
 }
 
 /* "a, b, c", cut where it gets long. */
@@ -106,6 +128,11 @@ static void joined(const char *key, const json_t *array, int64_t now, char out[V
 enum ink view_value(const char *key, const json_t *value, int64_t now, char out[VIEW_TEXT])
 {
     out[0] = '\0';
+    int64_t at;
+    if (json_is_string(value) && is_time(json_string_value(value), &at)) {
+        when_both(at, now, out);
+        return ink_of_date(key, at, now);
+    }
     if (json_is_string(value)) {
         snprintf(out, VIEW_TEXT, "%s", json_string_value(value));
         return ink_of_word(key, json_string_value(value));

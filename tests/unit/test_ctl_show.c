@@ -96,6 +96,10 @@ static void values_have_their_units(void **state)
         { "paths", "[\"SMS_MP\",\"CCM_Incoming\"]", "SMS_MP, CCM_Incoming", INK_PLAIN },
         { "not_after", "1700086400", "2023-11-15 22:13:20 UTC (in 1 day)", INK_WARN },
         { "not_after", "1699999999", "2023-11-14 22:13:19 UTC (1 second ago)", INK_BAD },
+        { "expires_s", "86400", "in 1 day", INK_WARN },
+        { "expires_s", "-3600", "1 hour ago", INK_BAD },
+        { "loaded", "\"2023-11-14T22:13:20Z\"", "2023-11-14 22:13:20 UTC (now)", INK_PLAIN },
+        { "loaded", "\"2023-11-14T22:13:2xZ\"", "2023-11-14T22:13:2xZ", INK_PLAIN },
         { "since", "1700000000", "2023-11-14 22:13:20 UTC (now)", INK_PLAIN },
     };
     (void)state;
