@@ -12,6 +12,7 @@
 #include "cmg/daemon/service.h"
 #include "cmg/http/fetch.h"
 #include "cmg/net/filewatch.h"
+#include "cmg/net/lag.h"
 #include "gateway/content.h"
 #include "gateway/dock.h"
 #include "gateway/front.h"
@@ -367,6 +368,8 @@ void *gateway_start(struct cmg_loop *l, const void *conf, struct cmg_err *err)
     struct gateway *g = cmg_alloc(sizeof(*g));
     g->loop = l;
     g->conf = conf;
+    g->started = g->configured = cmg_clock_unix();
+    g->lag = cmg_lag_new(l);
     credentials_use(g, &credentials);
     set_confs(g, conf);
     judges_new(g);
@@ -412,6 +415,8 @@ enum cmg_rc gateway_reload(void *daemon, const void *conf, struct cmg_err *err)
     }
     registry_admit(g->registry, conf);
     dock_review(g);
+    g->configured = cmg_clock_unix();
+    g->reloads++;
     return CMG_OK;
 }
 
@@ -428,6 +433,11 @@ void gateway_drain(void *daemon, void (*done)(void *arg), void *arg)
     front_drain(g);
     show_status(g);
     gateway_check_drained(g);
+}
+
+uint64_t gateway_egress_bytes(const struct gateway *g)
+{
+    return g->tally.sent_bytes;
 }
 
 /* Clients first: what they have asked for still needs the channels. */
@@ -461,6 +471,7 @@ void gateway_free(void *daemon)
     }
     cmg_loop_cancel(g->loop, &g->retry);
     cmg_timer_free(g->sweep);
+    cmg_lag_free(g->lag);
     cmg_timer_free(g->drain_timer);
     dock_free(g->dock);
     registry_free(g->registry);

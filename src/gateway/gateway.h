@@ -23,6 +23,7 @@
 #include "cmg/net/tls.h"
 #include "gateway/options.h"
 #include "gateway/registry.h"
+#include "gateway/tally.h"
 
 struct client;
 struct request;
@@ -34,6 +35,7 @@ struct throttle;
 struct content;
 struct cmg_fetcher;
 struct cmg_filewatch;
+struct cmg_lag;
 
 TAILQ_HEAD(client_list, client);
 TAILQ_HEAD(request_list, request);
@@ -76,10 +78,14 @@ struct gateway {
     unsigned nclients, nhandshakes;
     struct cmg_task next_handshake;
 
-    struct request_list requests; /* in flight or waiting */
-    unsigned nrequests, nwaiting;
-    struct cmg_task retry; /* waiting requests look for a channel again */
+    struct request_list requests;          /* in flight or waiting */
+    unsigned nrequests, nwaiting, nparked; /* nwaiting includes nparked */
+    struct cmg_task retry;                 /* waiting requests look for a channel again */
     struct cmg_timer *sweep;
+    struct tally tally;
+    struct cmg_lag *lag;         /* owned */
+    int64_t started, configured; /* seconds since 1970 */
+    unsigned reloads;
     char id_prefix[17]; /* of request ids, random for each process */
     uint32_t next_id;
     /* Where a head is put together on its way through; used and left in one call. */
@@ -98,6 +104,11 @@ void *gateway_start(struct cmg_loop *l, const void *conf, struct cmg_err *err);
 enum cmg_rc gateway_reload(void *daemon, const void *conf, struct cmg_err *err);
 void gateway_drain(void *daemon, void (*done)(void *arg), void *arg);
 void gateway_free(void *daemon);
+
+/* Bytes sent to clients since the start, on all their connections: inside TLS, with the heads of
+ * answers, without records, handshakes and what lies below. Content is not in it: clients get
+ * that from storage. */
+uint64_t gateway_egress_bytes(const struct gateway *g);
 
 /* Something may have ended: a draining gateway looks whether it is done. */
 void gateway_check_drained(struct gateway *g);

@@ -16,7 +16,10 @@
 
 #include "cmg/auth/pem.h"
 #include "cmg/base/alloc.h"
+#include "cmg/base/str.h"
+#include "cmg/net/expiry.h"
 #include "cmg/net/file.h"
+#include "tls_peer.h"
 #include "trust.h"
 #include "verdict.h"
 
@@ -344,6 +347,30 @@ void cmg_tls_alpn(struct ssl_st *ssl, char *out, size_t size)
     unsigned n = 0;
     SSL_get0_alpn_selected(ssl, &p, &n);
     snprintf(out, size, "%.*s", (int)n, p ? (const char *)p : "");
+}
+
+const char *const cmg_tls_version_names[] = { "TLSv1.2", "TLSv1.3", NULL };
+
+enum cmg_tls_version cmg_tls_version(struct ssl_st *ssl)
+{
+    return SSL_version(ssl) == TLS1_2_VERSION ? CMG_TLS_1_2 : CMG_TLS_1_3;
+}
+
+bool cmg_tls_resumed(struct ssl_st *ssl)
+{
+    return SSL_session_reused(ssl) == 1;
+}
+
+bool cmg_expiry_own(const struct cmg_tls *t, struct cmg_expiry *out)
+{
+    struct cmg_tls_identity id;
+    const X509 *own = SSL_CTX_get0_certificate(t->ctx);
+    if (!own)
+        return false;
+    cmg_peer_describe(own, &id);
+    *out = (struct cmg_expiry){ .not_after = id.not_after, .n = 1 };
+    cmg_str_put(out->subject, sizeof(out->subject), cmg_str(id.subject));
+    return true;
 }
 
 /* ---- why it failed ---- */
