@@ -179,6 +179,13 @@ void answer_clear(struct answer *a)
     *a = (struct answer){ 0 };
 }
 
+void answer_print(const struct answer *a)
+{
+    fwrite(a->body, 1, a->n, stdout);
+    if (a->n && a->body[a->n - 1] != '\n')
+        putchar('\n');
+}
+
 static const char *word(const json_t *j, const char *key)
 {
     const char *text = json_string_value(json_object_get(j, key));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* cmgctl status, traffic: what a daemon says of itself. */
+/* cmgctl status: what a daemon says of itself. */
 #include <string.h>
 
 #include "cmg/base/clock.h"
@@ -15,16 +15,6 @@ static const char *name_of(const struct door *d, const json_t *j)
     said = said ? said : json_string_value(json_object_get(process, "program"));
     return said ? said : d->program;
 }
-
-static enum ctl_exit print_raw(const struct answer *a)
-{
-    fwrite(a->body, 1, a->n, stdout);
-    if (a->n && a->body[a->n - 1] != '\n')
-        putchar('\n');
-    return CTL_OK;
-}
-
-/* --- status --------------------------------------------------------------------------------- */
 
 struct look {
     const struct door *door;
@@ -79,7 +69,7 @@ static enum ctl_exit status_of(const struct door *d, bool json)
     if (look_at(&l, &err) != CMG_OK)
         status = ask_failed(&err);
     else if (json && l.status.status == 200)
-        print_raw(&l.status), status = l.ready ? CTL_OK : CTL_FAILED;
+        answer_print(&l.status), status = l.ready ? CTL_OK : CTL_FAILED;
     else
         status = show(&l, &err);
     look_clear(&l);
@@ -112,62 +102,4 @@ const struct ctl_command ctl_status = {
            "answers.",
     .options = status_options,
     .run = status,
-};
-
-/* --- traffic -------------------------------------------------------------------------------- */
-
-static enum ctl_exit traffic_of(const struct door *d, const struct ctl_args *a)
-{
-    char target[64];
-    struct answer answer;
-    struct cmg_err err;
-    bool xml = ctl_has(a, "xml"), json = ctl_has(a, "json");
-    snprintf(target, sizeof(target), "/traffic?format=%s&periods=%lld", xml ? "xml" : "json",
-             (long long)ctl_number(a, "periods"));
-    if (ask(d, NULL, target, &answer, &err) != CMG_OK)
-        return ask_failed(&err);
-    enum ctl_exit status = CTL_OK;
-    json_t *j = (xml || json) && answer.status == 200 ? NULL : answer_json(d, &answer, 200, &err);
-    if (j)
-        view_json(j, cmg_clock_unix(), ink_wanted(stdout), stdout);
-    else if (answer.status == 200 && (xml || json))
-        print_raw(&answer);
-    else
-        status = ctl_failed(&err);
-    json_decref(j);
-    answer_clear(&answer);
-    return status;
-}
-
-static enum ctl_exit traffic(const struct ctl_args *a)
-{
-    struct doors doors;
-    if (ctl_has(a, "xml") && ctl_has(a, "json"))
-        return ctl_misused(a, "either --xml or --json");
-    enum ctl_exit worst = doors_choose(a, ctl_has(a, "xml"), &doors);
-    for (size_t i = 0; i < doors.n && worst != CTL_USAGE; i++) {
-        enum ctl_exit one = traffic_of(&doors.at[i], a);
-        worst = one > worst ? one : worst;
-    }
-    return worst;
-}
-
-static const struct ctl_option traffic_options[] = {
-    ASK_OPTIONS,
-    { .name = "periods",
-      .value = "N",
-      .doc = "How many periods, the latest ones.",
-      .def = "1",
-      .min = 1,
-      .max = 288 },
-    { .name = "json", .doc = "Print the report as JSON." },
-    { .name = "xml", .doc = "Print the report as XML, as ProxyTrafficStateDetails." },
-    { 0 },
-};
-
-const struct ctl_command ctl_traffic = {
-    .verb = "traffic",
-    .summary = "Show what went through, by endpoint, in the last periods of five minutes.",
-    .options = traffic_options,
-    .run = traffic,
 };

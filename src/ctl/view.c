@@ -53,8 +53,8 @@ static bool is_date(const char *key, double value)
     static const char *const dates[] = { "since",  "not_after", "next_update", "expires",
                                          "loaded", "start",     "end",         NULL };
     return value >= DATE_MIN && value < 1e12 &&
-           (ends(key, "_at") || ends(key, "not_after") || ends(key, "not_after_s") ||
-            one_of(key, dates));
+           (ends(key, "_at") || ends(key, "since") || ends(key, "not_after") ||
+            ends(key, "not_after_s") || one_of(key, dates));
 }
 
 static enum ink ink_of_date(const char *key, int64_t at, int64_t now)
