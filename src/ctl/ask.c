@@ -198,12 +198,11 @@ static void refusal(const struct door *d, const struct answer *a, const json_t *
 {
     const char *why = word(j, "detail");
     why = why ? why : word(j, "why");
-    why = why ? why : word(j, "title");
-    if (why)
-        cmg_fail(err, CMG_EDENIED, "%s: %s", d->program, why);
-    else if (a->status == 404)
-        cmg_fail(err, CMG_EDENIED, "%s does not know this question: it is an older version",
+    if (a->status == 404)
+        cmg_fail(err, CMG_EDENIED, "%s does not know this question: is it as new as cmgctl?",
                  d->program);
+    else if (why)
+        cmg_fail(err, CMG_EDENIED, "%s: %s", d->program, why);
     else
         cmg_fail(err, CMG_EDENIED, "%s answered %u", d->program, a->status);
 }

@@ -58,7 +58,7 @@ class Ctl:
 
 
 def sockets(lab: Lab, build: Path) -> tuple[Ctl, Ctl]:
-    return Ctl(build, lab.gateways[1].admin), Ctl(build, lab.points["cp1"].admin)
+    return Ctl(build, lab.gateways[1].socket), Ctl(build, lab.points["cp1"].socket)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_status_in_a_pipe_and_on_a_terminal(ctls, which: int, program: str) -> N
 
 def test_status_of_a_gateway_without_a_channel(new_lab, build: Path) -> None:
     lab = new_lab(points=(), wait=False)
-    done = Ctl(build, lab.gateways[1].admin)("status")
+    done = Ctl(build, lab.gateways[1].socket)("status")
     assert done.returncode == 1 and "not ready" in done.stdout.splitlines()[0]
 
 
@@ -102,7 +102,7 @@ def test_a_socket_that_is_not_there(build: Path, tmp_path: Path) -> None:
 
 def test_a_socket_whose_daemon_is_dead(new_lab, build: Path) -> None:
     lab = new_lab(points=(), wait=False)
-    ctl = Ctl(build, lab.gateways[1].admin)
+    ctl = Ctl(build, lab.gateways[1].socket)
     ctl.good("log-level")
     lab.gateways[1].kill()
     done = ctl("status")
