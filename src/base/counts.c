@@ -30,6 +30,8 @@ void cmg_counts_begin(struct cmg_counts *c, bool bearer)
     c->bearer += bearer;
     if (++c->in_flight > c->max_in_flight)
         c->max_in_flight = c->in_flight;
+    if (c->in_flight > c->peak)
+        c->peak = c->in_flight;
 }
 
 void cmg_counts_end(struct cmg_counts *c, unsigned status, bool cut, uint64_t request_bytes,
@@ -40,4 +42,11 @@ void cmg_counts_end(struct cmg_counts *c, unsigned status, bool cut, uint64_t re
     c->request_bytes += request_bytes;
     c->response_bytes += response_bytes;
     cmg_histogram_add(&c->took, us);
+}
+
+uint32_t cmg_counts_peak(struct cmg_counts *c)
+{
+    uint32_t peak = c->peak;
+    c->peak = c->in_flight;
+    return peak;
 }

@@ -272,3 +272,10 @@ enum cmg_rc cmg_check_endpoint_auth(const char *value, struct cmg_err *err)
         return CMG_OK;
     return cmg_fail(err, CMG_ECONF, "no such authentication; allowed: mutual, server");
 }
+
+enum cmg_rc cmg_check_folder(const char *value, struct cmg_err *err)
+{
+    if (value[0] == '/')
+        return CMG_OK;
+    return cmg_fail(err, CMG_ECONF, "not the whole path of a folder: it begins with a slash");
+}

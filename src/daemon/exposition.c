@@ -117,3 +117,75 @@ void cmg_exposition_histogram(struct cmg_buf *b, const char *name, const struct 
     sample(b, name, "_sum", labels, n, NULL, (double)h->sum_us / 1e6);
     sample(b, name, "_count", labels, n, NULL, (double)h->count);
 }
+
+/* Requests -------------------------------------------------------------------------------- */
+
+static double requests(const struct cmg_counts *c)
+{
+    return (double)c->requests;
+}
+
+static double in_flight(const struct cmg_counts *c)
+{
+    return c->in_flight;
+}
+
+static double in_flight_max(const struct cmg_counts *c)
+{
+    return c->max_in_flight;
+}
+
+static double request_bytes(const struct cmg_counts *c)
+{
+    return (double)c->request_bytes;
+}
+
+static double response_bytes(const struct cmg_counts *c)
+{
+    return (double)c->response_bytes;
+}
+
+static double failures(const struct cmg_counts *c)
+{
+    return (double)c->failed;
+}
+
+static double with_token(const struct cmg_counts *c)
+{
+    return (double)c->bearer;
+}
+
+static const struct {
+    const char *name, *type, *help;
+    double (*value)(const struct cmg_counts *c);
+} request_families[] = {
+    { "cmg_requests_total", "counter", "Requests begun.", requests },
+    { "cmg_requests_in_flight", "gauge", "Requests under way.", in_flight },
+    { "cmg_requests_in_flight_max", "gauge", "The most requests under way at once so far.",
+      in_flight_max },
+    { "cmg_request_bytes_total", "counter", "Bytes of request bodies, of requests that ended.",
+      request_bytes },
+    { "cmg_response_bytes_total", "counter", "Bytes of response bodies, of requests that ended.",
+      response_bytes },
+    { "cmg_request_failures_total", "counter",
+      "Requests that ended with 5xx, were cut, or left by their client.", failures },
+    { "cmg_requests_with_bearer_token_total", "counter",
+      "Requests begun with an Authorization field of the Bearer scheme.", with_token },
+};
+
+void cmg_exposition_requests(struct cmg_buf *b, const struct cmg_counted *v, size_t n)
+{
+    static const char took[] = "cmg_request_duration_seconds";
+    for (size_t f = 0; f < sizeof(request_families) / sizeof(*request_families); f++) {
+        cmg_exposition_family(b, request_families[f].name, request_families[f].type,
+                              request_families[f].help);
+        for (size_t i = 0; i < n; i++)
+            cmg_exposition_sample(b, request_families[f].name,
+                                  &(struct cmg_label){ "endpoint", v[i].endpoint }, 1,
+                                  request_families[f].value(v[i].counts));
+    }
+    cmg_exposition_family(b, took, "histogram", "From a request's head to the end of its answer.");
+    for (size_t i = 0; i < n; i++)
+        cmg_exposition_histogram(b, took, &(struct cmg_label){ "endpoint", v[i].endpoint }, 1,
+                                 &v[i].counts->took);
+}

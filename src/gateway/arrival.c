@@ -10,6 +10,7 @@
 #include "cmg/channel/wire.h"
 #include "cmg/http/message.h"
 #include "cmg/proto/forwarding.h"
+#include "gateway/egress.h"
 #include "gateway/front.h"
 #include "gateway/refusal.h"
 #include "gateway/request.h"
@@ -199,12 +200,16 @@ static void serve_content(struct arrival *a)
 static void route(struct arrival *a)
 {
     const struct cmg_path *path = &a->path;
+    unsigned egress_s = egress_refuses(a->gateway->egress);
     if (cmg_str_istarts(a->head->target, CMG_STR(CMG_WIRE_UPGRADE_PATH))) {
         const char *why = client_upgrade_refusal(a->client);
         refuse(a, &refusal_not_admitted,
                *why ? why : "channels ask for Upgrade: " CMG_WIRE_UPGRADE);
     } else if (client_door(a->client) != DOOR_CLIENTS) {
         refuse(a, &refusal_not_published, "nothing is published at this path");
+    } else if (egress_s) {
+        refuse_for(a, &refusal_egress, egress_s,
+                   "this gateway has sent all that it may in two weeks");
     } else if (path->tree == CMG_TREE_NONE) {
         if (cmg_str_ieq(path->path, CMG_STR(CMG_CONTENT_PATH)))
             serve_content(a);

@@ -13,7 +13,7 @@ struct teller {
 static void tell_file(const struct teller *t, const char *use, const char *file,
                       const struct cmg_expiry *e)
 {
-    const struct ending one = { use, file, e->subject, e->not_after };
+    const struct ending one = { use, "file", file, e->subject, e->not_after };
     t->tell(t->arg, &one);
 }
 
@@ -34,7 +34,7 @@ static void tell_keys(const struct teller *t, const char *use, const struct cmg_
     for (size_t i = 0; i < cmg_keyset_count(keys); i++) {
         struct cmg_key_info key;
         cmg_keyset_info(keys, i, &key);
-        const struct ending one = { use, key.id, "", key.not_after };
+        const struct ending one = { use, "key", key.id, "", key.not_after };
         t->tell(t->arg, &one);
     }
 }
@@ -64,7 +64,8 @@ void endings_tell(const struct gateway *g, void (*tell)(void *arg, const struct 
         tell_keys(&t, "content-token", tokens.content);
     for (struct member *m = registry_next(g->registry, NULL); m;
          m = registry_next(g->registry, m)) {
-        const struct ending one = { "connection-point", member_name(m), "", ends_first(g, m) };
+        const struct ending one = { "connection-point", "connection_point", member_name(m), "",
+                                    ends_first(g, m) };
         if (one.not_after)
             tell(arg, &one);
     }

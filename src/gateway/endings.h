@@ -8,7 +8,8 @@
 struct ending {
     const char *use;     /* "server", "clients-ca", "channel-ca", "site-token", "content-token",
                           * "connection-point" */
-    const char *name;    /* a file, the x5t of a key, the name of a connection point */
+    const char *what;    /* that the name is of: "file", "key", "connection_point" */
+    const char *name;    /* its name; the x5t of a key */
     const char *subject; /* of a file's certificate that ends first; "": not known */
     int64_t not_after;   /* seconds since 1970 */
 };

@@ -12,6 +12,7 @@
 #include "cmg/daemon/service.h"
 #include "cmg/http/fetch.h"
 #include "cmg/net/filewatch.h"
+#include "gateway/accounting.h"
 #include "cmg/net/lag.h"
 #include "gateway/content.h"
 #include "gateway/dock.h"
@@ -368,7 +369,6 @@ void *gateway_start(struct cmg_loop *l, const void *conf, struct cmg_err *err)
     struct gateway *g = cmg_alloc(sizeof(*g));
     g->loop = l;
     g->conf = conf;
-    g->started = g->configured = cmg_clock_unix();
     g->lag = cmg_lag_new(l);
     credentials_use(g, &credentials);
     set_confs(g, conf);
@@ -385,6 +385,7 @@ void *gateway_start(struct cmg_loop *l, const void *conf, struct cmg_err *err)
     g->registry = registry_new(on_registry_change, g);
     g->dock = dock_new(g);
     registry_admit(g->registry, conf);
+    accounting_start(g);
     if (judge_by(g, conf, NULL, g->client_trust, err) != CMG_OK || listen_all(g, err) != CMG_OK) {
         gateway_free(g);
         return NULL;
@@ -415,8 +416,7 @@ enum cmg_rc gateway_reload(void *daemon, const void *conf, struct cmg_err *err)
     }
     registry_admit(g->registry, conf);
     dock_review(g);
-    g->configured = cmg_clock_unix();
-    g->reloads++;
+    accounting_use(g);
     return CMG_OK;
 }
 
@@ -474,6 +474,7 @@ void gateway_free(void *daemon)
     cmg_lag_free(g->lag);
     cmg_timer_free(g->drain_timer);
     dock_free(g->dock);
+    accounting_stop(g);
     registry_free(g->registry);
     judges_free(g);
     credentials_use(g, &(struct credentials){ .client_tls = NULL });

@@ -33,6 +33,8 @@ struct tenants;
 struct site_tokens;
 struct throttle;
 struct content;
+struct egress;
+struct cmg_traffic;
 struct cmg_fetcher;
 struct cmg_filewatch;
 struct cmg_lag;
@@ -83,10 +85,10 @@ struct gateway {
     struct cmg_task retry;                 /* waiting requests look for a channel again */
     struct cmg_timer *sweep;
     struct tally tally;
-    struct cmg_lag *lag;         /* owned */
-    int64_t started, configured; /* seconds since 1970 */
-    unsigned reloads;
-    char id_prefix[17]; /* of request ids, random for each process */
+    struct cmg_traffic *traffic;
+    struct egress *egress;
+    struct cmg_lag *lag; /* owned */
+    char id_prefix[17];  /* of request ids, random for each process */
     uint32_t next_id;
     /* Where a head is put together on its way through; used and left in one call. */
     struct cmg_field fields[CMG_H1_FIELDS + GATEWAY_SPARE_FIELDS];

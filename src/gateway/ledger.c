@@ -71,3 +71,8 @@ int ledger_next(const struct ledger *l, int after, const char **id,
     *counts = &l->v[i]->counts;
     return i;
 }
+
+struct cmg_counts *ledger_at(const struct ledger *l, int at)
+{
+    return &l->v[at]->counts;
+}

@@ -22,4 +22,7 @@ struct cmg_counts *ledger_account(struct ledger *l, const char *id);
 int ledger_next(const struct ledger *l, int after, const char **id,
                 const struct cmg_counts **counts);
 
+/* The account that ledger_next gave, for the one who cuts time into periods (cmg_counts_peak). */
+struct cmg_counts *ledger_at(const struct ledger *l, int at);
+
 #endif

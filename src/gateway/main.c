@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cmg/daemon/service.h"
 #include "gateway/gateway.h"
+#include "gateway/status.h"
 
 int main(int argc, char **argv)
 {
@@ -12,6 +13,7 @@ int main(int argc, char **argv)
         .config = &gateway_config,
         .log_conf = offsetof(struct gateway_conf, log),
         .admin_conf = offsetof(struct gateway_conf, admin),
+        .routes = gateway_status_routes,
         .start = gateway_start,
         .reload = gateway_reload,
         .drain = gateway_drain,

@@ -359,6 +359,37 @@ static const struct cmg_option outbound_options[] = {
     { 0 },
 };
 
+static const struct cmg_option traffic_options[] = {
+    CMG_TRAFFIC_OPTIONS(gateway_conf, traffic),
+    { 0 },
+};
+
+static const struct cmg_option egress_options[] = {
+    { "threshold", CMG_BYTES(gateway_conf, egress.threshold),
+      .def = "0", .min = 0, .max = 1024 * 1024 * G, .reload = CMG_LIVE, .example = "2000G",
+      .doc = "Bytes that may be sent to clients in 14 days; 0 is any number. Content does not "
+             "count, clients get it from storage." },
+    { "warn", CMG_NUMBER(gateway_conf, egress.warn),
+      .def = "50", .min = 1, .max = 1000, .reload = CMG_LIVE,
+      .doc = "Percent of it at which the event egress.warning is logged." },
+    { "critical", CMG_NUMBER(gateway_conf, egress.critical),
+      .def = "90", .min = 1, .max = 1000, .reload = CMG_LIVE,
+      .doc = "Percent of it at which egress.critical is logged." },
+    { "stop", CMG_BOOL(gateway_conf, egress.stop),
+      .def = "no", .reload = CMG_LIVE,
+      .doc = "Refuse clients (503 CMGService_Egress_Limit) from then on, until enough days have "
+             "passed or the threshold is raised." },
+    { 0 },
+};
+
+static const struct cmg_option analyze_options[] = {
+    { "ca-file", CMG_FILE(gateway_conf, analyze.ca_file),
+      .def = "", .reload = CMG_LIVE, .example = "server-ca.pem",
+      .doc = "Roots by which clients verify this gateway's certificate (PEM), for cmgctl analyze; "
+             "unset: the system's." },
+    { 0 },
+};
+
 static const struct cmg_section sections[] = {
     { "gateway", .options = gateway_options,
       .doc = "This gateway instance." },
@@ -394,6 +425,12 @@ static const struct cmg_section sections[] = {
       .doc = "How much clients may ask for." },
     { "outbound", .options = outbound_options,
       .doc = "Connections that the gateway itself opens." },
+    { "traffic", .options = traffic_options,
+      .doc = "The traffic report." },
+    { "egress", .options = egress_options,
+      .doc = "A guard of what is sent to clients: clouds bill it." },
+    { "analyze", .options = analyze_options,
+      .doc = "What the analyzer holds this gateway against." },
     { "connection-point", .named = true, .example = "cp1", .min = 0, .max = POINTS_MAX,
       .array = offsetof(struct gateway_conf, points),
       .count = offsetof(struct gateway_conf, npoints),
@@ -512,6 +549,8 @@ static enum cmg_rc check(const void *conf, struct cmg_err *err)
         return cmg_fail(err, CMG_ECONF, "[gateway] instance = %d: there are only %d instances",
                         (int)c->gateway.instance, (int)c->gateway.instances);
     enum cmg_rc rc = check_ports(c, err);
+    if (rc == CMG_OK && c->egress.warn > c->egress.critical)
+        rc = cmg_fail(err, CMG_ECONF, "[egress] warn: more than critical is");
     if (rc == CMG_OK)
         rc = check_site_tokens(c, err);
     if (rc == CMG_OK)

@@ -5,6 +5,7 @@
 
 #include "cmg/daemon/options.h"
 #include "cmg/daemon/service.h"
+#include "cmg/daemon/traffic.h"
 
 struct gateway_point_conf { /* [connection-point LABEL]: one that is admitted */
     char *label;
@@ -96,6 +97,15 @@ struct gateway_conf {
     struct { /* [outbound]: keys, revocation lists, storage */
         char *proxy;
     } outbound;
+    struct cmg_traffic_conf traffic;
+    struct {                    /* [egress]: bytes that clients are sent in 14 days */
+        int64_t threshold;      /* 0: any number */
+        int64_t warn, critical; /* percent of it */
+        bool stop;              /* when critical */
+    } egress;
+    struct {           /* [analyze] */
+        char *ca_file; /* roots that clients know; NULL: the system's */
+    } analyze;
     struct gateway_tenant_conf *tenants;
     size_t ntenants;
     struct gateway_storage_conf *storages;

@@ -51,6 +51,8 @@ const struct refusal refusal_storage_failed =
     { REFUSED_STORAGE_FAILED, 502, "CMGService_Storage_Failed", "destination_unavailable", 0, NULL };
 const struct refusal refusal_storage_timeout =
     { REFUSED_STORAGE_TIMEOUT, 504, "CMGService_Storage_Timeout", "http_response_timeout", 0, NULL };
+const struct refusal refusal_egress =
+    { REFUSED_EGRESS, 503, "CMGService_Egress_Limit", "connection_limit_reached", RETRY_AFTER_S, NULL };
 
 #define UNREAD "http_request_error"
 static const struct refusal slow_head =
@@ -86,6 +88,7 @@ static const struct refusal *const all[REFUSALS] = {
     &refusal_timed_out,
     &refusal_storage_failed,
     &refusal_storage_timeout,
+    &refusal_egress,
     &slow_head,
     &long_target,
     &large_head,

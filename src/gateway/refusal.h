@@ -30,6 +30,7 @@ enum refusal_reason {
     REFUSED_TIMED_OUT,
     REFUSED_STORAGE_FAILED,
     REFUSED_STORAGE_TIMEOUT,
+    REFUSED_EGRESS,
     REFUSED_SLOW_HEAD, /* from here on: requests that could not be read */
     REFUSED_LONG_TARGET,
     REFUSED_LARGE_HEAD,
@@ -51,7 +52,7 @@ extern const struct refusal refusal_bad_request, refusal_bad_method, refusal_no_
     refusal_bad_certificate, refusal_bad_token, refusal_not_permitted, refusal_too_many,
     refusal_not_admitted, refusal_not_published, refusal_no_tenant, refusal_no_content,
     refusal_too_large, refusal_busy, refusal_no_point, refusal_channel_failed, refusal_bad_answer,
-    refusal_timed_out, refusal_storage_failed, refusal_storage_timeout;
+    refusal_timed_out, refusal_storage_failed, refusal_storage_timeout, refusal_egress;
 
 const struct refusal *refusal_of(enum refusal_reason reason);
 /* Of a request that could not be read. */

@@ -518,6 +518,15 @@ void request_content(const struct arrival *a, const struct cmg_identity *who,
     q->ask = content_start(g->content, token, accept ? accept->value : CMG_STR(""), on_content, q);
 }
 
+size_t request_held_bytes(const struct gateway *g)
+{
+    const struct request *q;
+    size_t n = 0;
+    TAILQ_FOREACH(q, &g->requests, entry)
+    n += q->pipe.held.n;
+    return n;
+}
+
 /* Time ---------------------------------------------------------------------------------- */
 
 void request_retry_all(struct gateway *g)

@@ -21,6 +21,9 @@ void request_retry_all(struct gateway *g);
 /* Keys or lists have come, or failed to: parked requests are identified again. */
 void request_identify_all(struct gateway *g);
 
+/* Bytes of bodies that are kept for a repeat, or until there is a channel. Walks over them all. */
+size_t request_held_bytes(const struct gateway *g);
+
 /* Silence and waits that lasted too long; runs now and then while requests are there. */
 void request_sweep(struct gateway *g);
 

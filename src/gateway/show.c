@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The parts of /status, in JSON. Times are seconds since 1970, null where there is none. */
+/* The parts of /status, in JSON. */
 #include "gateway/status.h"
 
 #include <string.h>
 
 #include "cmg/base/clock.h"
 #include "cmg/base/utf8.h"
+#include "cmg/daemon/status.h"
 #include "gateway/content.h"
 #include "gateway/dock.h"
 #include "gateway/endings.h"
@@ -36,18 +37,27 @@ json_t *show_text(const char *text)
 
 static json_t *show_time(int64_t unix_s)
 {
-    return unix_s ? json_integer((json_int_t)unix_s) : json_null();
+    return unix_s ? cmg_status_time(unix_s) : json_null();
+}
+
+json_t *show_number(uint64_t n)
+{
+    return json_integer((json_int_t)n);
 }
 
 json_t *show_counts(const struct cmg_counts *c)
 {
-    uint64_t n = c->took.count;
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "requests",
-                     (json_int_t)c->requests, "bearer", (json_int_t)c->bearer, "failed",
-                     (json_int_t)c->failed, "in_flight", (json_int_t)c->in_flight, "max_in_flight",
-                     (json_int_t)c->max_in_flight, "request_bytes", (json_int_t)c->request_bytes,
-                     "response_bytes", (json_int_t)c->response_bytes, "mean_us",
-                     (json_int_t)(n ? c->took.sum_us / n : 0));
+    json_t *j = json_object();
+    json_object_set_new(j, "requests", show_number(c->requests));
+    json_object_set_new(j, "in_flight", show_number(c->in_flight));
+    json_object_set_new(j, "in_flight_max", show_number(c->max_in_flight));
+    json_object_set_new(j, "failures", show_number(c->failed));
+    json_object_set_new(j, "with_bearer_token", show_number(c->bearer));
+    json_object_set_new(j, "request_bytes", show_number(c->request_bytes));
+    json_object_set_new(j, "response_bytes", show_number(c->response_bytes));
+    json_object_set_new(j, "mean_us",
+                        c->took.count ? show_number(c->took.sum_us / c->took.count) : json_null());
+    return j;
 }
 
 /* Connection points --------------------------------------------------------------------- */
@@ -60,7 +70,7 @@ static json_t *show_channel(const struct channel_view *v)
         "peer", show_text(v->peer), "connection", show_text(v->connection_id), "version",
         show_text(v->version), "since", show_time(v->since), "round_trip_us",
         v->rtt_us < 0 ? json_null() : json_integer((json_int_t)v->rtt_us), "certificate_ends",
-        show_time(v->certificate_end), "in_flight", (json_int_t)v->load, "max_in_flight",
+        show_time(v->certificate_end), "in_flight", (json_int_t)v->load, "in_flight_limit",
         (json_int_t)v->max_load, "held_bytes", (json_int_t)v->buffered);
 }
 
@@ -190,10 +200,10 @@ static void add_source(json_t *all, const char *source, const struct revocation_
     size_t n = cmg_crls_about(v->lists, source, about, LISTS_MAX);
     json_t *lists = json_array();
     for (size_t i = 0; i < n; i++)
-        json_array_append_new(lists, json_pack("{s:o, s:I, s:I, s:b, s:I}", "issuer",
+        json_array_append_new(lists, json_pack("{s:o, s:o, s:o, s:b, s:I}", "issuer",
                                                show_text(about[i].issuer), "this_update",
-                                               (json_int_t)about[i].this_update, "next_update",
-                                               (json_int_t)about[i].next_update, "ended",
+                                               show_time(about[i].this_update), "next_update",
+                                               show_time(about[i].next_update), "ended",
                                                about[i].next_update < cmg_clock_unix(), "revoked",
                                                (json_int_t)about[i].revoked));
     json_array_append_new(all,
@@ -246,7 +256,7 @@ json_t *show_content(const struct gateway *g)
 
 static void add_ending(void *arg, const struct ending *e)
 {
-    json_array_append_new(arg, json_pack("{s:s, s:o, s:o, s:o}", "use", e->use, "name",
+    json_array_append_new(arg, json_pack("{s:s, s:o, s:o, s:o}", "use", e->use, e->what,
                                          show_text(e->name), "subject",
                                          show_text(e->subject[0] ? e->subject : NULL), "not_after",
                                          show_time(e->not_after)));

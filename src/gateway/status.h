@@ -15,20 +15,23 @@
 #include "cmg/daemon/admin.h"
 #include "gateway/gateway.h"
 
-/* For cmg_service: its handlers get the gateway. */
-extern const struct cmg_admin_route gateway_routes[];
+/* Handlers get the struct gateway. */
+extern const struct cmg_admin_route gateway_status_routes[];
 
-/* The answer to /ready: 200 or 503, and *why in JSON, the caller's. With `site` (NULL: any) it is
- * about the channels of that site alone. */
-unsigned status_ready(const struct gateway *g, const char *site, json_t **why);
+/* Whether clients should be sent here. With `site` (NULL: any) it is about that site alone. */
+bool status_is_ready(const struct gateway *g, const char *site);
+/* {"ready", "draining", "sites": {"P01": 2, ...}, "why": ["..."]}: channels of each site that is
+ * admitted; `why` is empty when ready. */
+json_t *status_ready(const struct gateway *g, const char *site);
 
 json_t *status_show(const struct gateway *g);
 
-/* Appends the families. What does not fit is left out, from the end. */
-void metrics_put(const struct gateway *g, struct cmg_buf *b);
+/* In Prometheus' format; no room is left in `b` when it did not fit. */
+void gateway_metrics(const struct gateway *g, struct cmg_buf *b);
 
 /* Parts of status_show, each a value of its own. */
 json_t *show_text(const char *text); /* null for NULL; what is no UTF-8 becomes '?' */
+json_t *show_number(uint64_t n);
 json_t *show_counts(const struct cmg_counts *c);
 json_t *show_points(const struct gateway *g);
 json_t *show_endpoints(const struct gateway *g);

@@ -73,10 +73,10 @@ static int on_verify(X509_STORE_CTX *x, void *arg)
     const struct cmg_verdict_rule rule = { CMG_TLS_SERVER_AUTH, false, v->file };
 
     cmg_verdict_names(X509_STORE_CTX_get0_cert(x), v->names, sizeof(v->names));
-    if (cmg_verdict_judge(x, &rule, &v->why) == CMG_OK)
-        return 1;
-    v->refused = true;
-    return 0;
+    bool good = cmg_verdict_judge(x, &rule, &v->why) == CMG_OK;
+    cmg_verdict_note(x, &v->seen);
+    v->refused = v->refused || !good;
+    return good;
 }
 
 static void on_info(const SSL *ssl, int where, int value)
@@ -380,6 +380,8 @@ void cmg_connect_run(struct cmg_connect *c)
     }
     CURLcode rc = curl_easy_perform(curl);
     if (rc == CURLE_OK) {
+        if (c->verdict)
+            c->seen = c->verdict->seen;
         keep(c, curl);
         return;
     }

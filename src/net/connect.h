@@ -32,6 +32,10 @@ struct cmg_connect {
     CURL *curl; /* owned until taken */
     enum cmg_dial_step step;
     bool refused;
+    enum cmg_dial_cause cause;
+    unsigned status;
+    bool tls_of_proxy;
+    struct cmg_tls_seen seen;
     struct cmg_err err;
 
     /* Inside. */

@@ -60,6 +60,13 @@ static struct cmg_err *at(struct cmg_connect *c, enum cmg_dial_step step)
     return &c->err;
 }
 
+static struct cmg_err *because(struct cmg_connect *c, enum cmg_dial_step step,
+                               enum cmg_dial_cause cause)
+{
+    c->cause = cause;
+    return at(c, step);
+}
+
 static void explain_407(struct cmg_connect *c, CURL *curl)
 {
     struct cmg_err *err = at(c, CMG_DIAL_PROXY);
@@ -122,9 +129,18 @@ static void explain_status(struct cmg_connect *c, CURL *curl, long status)
 
 static void explain_resolve(struct cmg_connect *c, bool proxy)
 {
-    cmg_fail(at(c, CMG_DIAL_RESOLVE), CMG_EIO,
+    cmg_fail(because(c, CMG_DIAL_RESOLVE, CMG_DIAL_NO_NAME), CMG_EIO,
              "cannot resolve %.150s: no such name, or DNS does not answer",
              proxy ? c->proxy : c->host);
+}
+
+static enum cmg_dial_cause os_cause(long os)
+{
+    if (os == ECONNREFUSED)
+        return CMG_DIAL_NOBODY;
+    if (os == ETIMEDOUT || os == 0)
+        return CMG_DIAL_SILENT;
+    return os == EHOSTUNREACH || os == ENETUNREACH ? CMG_DIAL_NO_ROUTE : CMG_DIAL_OTHER;
 }
 
 static void explain_connect(struct cmg_connect *c, CURL *curl)
@@ -136,6 +152,7 @@ static void explain_connect(struct cmg_connect *c, CURL *curl)
     next_hop(c, hop, sizeof(hop));
     cmg_connect_span(c->timeout_ms, span);
     curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &os);
+    c->cause = os_cause(os);
     if (os == ECONNREFUSED)
         cmg_fail(err, CMG_EIO, "%s refused the connection (nothing listens there)", hop);
     else if (os == ETIMEDOUT || os == 0)
@@ -158,6 +175,13 @@ static void explain_tls(struct cmg_connect *c, CURLcode rc, long connect_status)
     struct cmg_err *err = at(c, of_proxy ? CMG_DIAL_PROXY : CMG_DIAL_TLS);
     const char *who = of_proxy ? c->proxy : c->peer;
 
+    c->tls_of_proxy = of_proxy;
+    if (v && (v->refused || rc == CURLE_PEER_FAILED_VERIFICATION))
+        c->cause = CMG_DIAL_VERDICT;
+    if (v && v->refused && c->seen.fault == CMG_TLS_SOUND)
+        c->seen.fault = CMG_TLS_OURS;
+    else if (v && !v->refused && c->cause == CMG_DIAL_VERDICT)
+        c->seen.fault = CMG_TLS_NAME; /* libcurl looks at names itself */
     if (v && v->why.text[0]) {
         c->refused = v->refused;
         cmg_fail(err, c->refused ? CMG_EDENIED : CMG_EIO, "%.100s: %s", who, v->why.text);
@@ -187,12 +211,12 @@ static void explain_timeout(struct cmg_connect *c, CURL *curl, long connect_stat
     cmg_connect_span(c->timeout_ms, span);
     next_hop(c, hop, sizeof(hop));
     if (!c->last.ss_family)
-        cmg_fail(at(c, CMG_DIAL_RESOLVE), CMG_ETIMEOUT,
+        cmg_fail(because(c, CMG_DIAL_RESOLVE, CMG_DIAL_NO_NAME), CMG_ETIMEOUT,
                  "cannot resolve %.120s: DNS did not answer within %s",
                  c->proxy[0] ? c->proxy : c->host, span);
     else if (!connected(curl))
-        cmg_fail(at(c, by_proxy ? CMG_DIAL_PROXY : CMG_DIAL_CONNECT), CMG_ETIMEOUT,
-                 "no answer from %s within %s (filtered?)", hop, span);
+        cmg_fail(because(c, by_proxy ? CMG_DIAL_PROXY : CMG_DIAL_CONNECT, CMG_DIAL_SILENT),
+                 CMG_ETIMEOUT, "no answer from %s within %s (filtered?)", hop, span);
     else if (tls_is_of_proxy(c, connect_status) && !(c->verdict && c->verdict->names[0]))
         cmg_fail(at(c, CMG_DIAL_PROXY), CMG_ETIMEOUT,
                  "%s did not finish its TLS handshake within %s", hop, span);
@@ -223,7 +247,11 @@ void cmg_connect_explain(struct cmg_connect *c, CURL *curl, CURLcode rc)
     long status = 0;
 
     curl_easy_getinfo(curl, CURLINFO_HTTP_CONNECTCODE, &status);
+    if (c->verdict)
+        c->seen = c->verdict->seen;
     if (status >= 300) {
+        c->cause = CMG_DIAL_STATUS;
+        c->status = (unsigned)status;
         explain_status(c, curl, status);
         return;
     }

@@ -166,10 +166,18 @@ static void report(struct cmg_dial *d)
     cmg_loop_defer(d->loop, &d->report);
 }
 
+/* Before the stream goes, with which its TLS does. */
+static void note_seen(struct cmg_dial *d)
+{
+    if (cmg_stream_ssl(d->stream))
+        cmg_tls_seen(cmg_stream_ssl(d->stream), &d->result.seen);
+}
+
 static void succeed(struct cmg_dial *d)
 {
     if (cmg_stream_ssl(d->stream))
         cmg_tls_alpn(cmg_stream_ssl(d->stream), d->result.alpn, sizeof(d->result.alpn));
+    note_seen(d);
     cmg_stream_pause(d->stream, true);
     report(d);
 }
@@ -179,6 +187,8 @@ static struct cmg_err *fail_at(struct cmg_dial *d, enum cmg_dial_step step, bool
 {
     d->result.step = step;
     d->result.refused = refused;
+    if (d->stream)
+        note_seen(d);
     drop_stream(d);
     report(d);
     return &d->result.err;
@@ -210,6 +220,9 @@ static void refused(struct cmg_dial *d)
     unsigned status = cmg_upgrade_status(d->upgrade);
     bool denied = status == 401 || status == 403 || status == 407;
     char peer[160], why[200];
+
+    d->result.cause = status ? CMG_DIAL_STATUS : CMG_DIAL_OTHER;
+    d->result.status = status;
 
     name_peer(d, peer, sizeof(peer));
     cmg_upgrade_why(d->upgrade, why, sizeof(why));
@@ -282,6 +295,8 @@ static void on_closed(void *arg, enum cmg_close_reason why, const char *detail)
     char peer[160];
 
     (void)why;
+    note_seen(d);
+    d->result.cause = verdict ? CMG_DIAL_VERDICT : CMG_DIAL_OTHER;
     d->stream = NULL;
     name_peer(d, peer, sizeof(peer));
     cmg_fail(fail_at(d, asking ? CMG_DIAL_UPGRADE : CMG_DIAL_TLS, verdict),
@@ -303,6 +318,8 @@ static void make_stream(struct cmg_dial *d)
     const char *name = d->tls_name ? d->tls_name : d->road.host;
     unsigned ms = d->road.timeout_ms + GRACE_MS; /* ours is the one that counts */
 
+    if (!d->tls)
+        d->result.seen = d->road.seen;
     if (d->road.curl)
         d->stream = cmg_stream_new_curl(d->loop, d->road.curl, d->tls, name, ms, &events, d);
     else
@@ -313,6 +330,15 @@ static void make_stream(struct cmg_dial *d)
         enter(d, SHAKING);
     else
         opened(d);
+}
+
+static void fail_on_the_way(struct cmg_dial *d)
+{
+    d->result.cause = d->road.cause;
+    d->result.status = d->road.status;
+    d->result.tls_of_proxy = d->road.tls_of_proxy;
+    d->result.seen = d->road.seen;
+    *fail_at(d, d->road.step, d->road.refused) = d->road.err;
 }
 
 static void on_connected(struct cmg_job *j)
@@ -329,7 +355,7 @@ static void on_connected(struct cmg_job *j)
     else if (d->road.fd >= 0 || d->road.curl)
         make_stream(d);
     else
-        *fail_at(d, d->road.step, d->road.refused) = d->road.err;
+        fail_on_the_way(d);
 }
 
 static void run(struct cmg_job *j)
@@ -348,6 +374,7 @@ static void too_slow(struct cmg_dial *d)
 
     switch (d->state) {
     case CONNECTING:
+        d->result.cause = CMG_DIAL_SILENT;
         cmg_fail(fail_at(d, CMG_DIAL_CONNECT, false), CMG_ETIMEOUT, "no connection to %s within %s",
                  d->road.host, span);
         break;

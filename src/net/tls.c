@@ -20,6 +20,7 @@
 #include "cmg/base/str.h"
 #include "cmg/net/expiry.h"
 #include "cmg/net/file.h"
+#include "tls_key.h"
 #include "tls_peer.h"
 #include "trust.h"
 #include "verdict.h"
@@ -38,7 +39,7 @@ struct cmg_tls {
 
 /* ---- our certificate ---- */
 
-static EVP_PKEY *read_key(const char *path, struct cmg_err *err)
+EVP_PKEY *cmg_tls_key_read(const char *path, struct cmg_err *err)
 {
     size_t n = 0;
     char *text = cmg_file_read(path, CMG_FILE_SECRET, KEY_MAX, &n, err);
@@ -120,7 +121,7 @@ static enum cmg_rc load_certificate(SSL_CTX *ctx, const struct cmg_tls_conf *con
         return cmg_fail(err, CMG_ECONF, "certificate %s has no key configured", conf->certificate);
 
     STACK_OF(X509) *certs = cmg_trust_read(conf->certificate, err);
-    EVP_PKEY *key = certs ? read_key(conf->key, err) : NULL;
+    EVP_PKEY *key = certs ? cmg_tls_key_read(conf->key, err) : NULL;
     enum cmg_rc rc = CMG_ECONF;
     if (key)
         rc = check_pair(certs, key, conf, err);
@@ -154,6 +155,7 @@ static int on_verify(X509_STORE_CTX *c, void *arg)
     struct cmg_verdict *v = cmg_verdict_new();
     v->refused = true;
     v->why = err;
+    cmg_verdict_note(c, &v->seen);
     cmg_verdict_tie(ssl, v);
     cmg_verdict_unref(v);
     return 0;
@@ -437,6 +439,7 @@ static void remember_refusal(SSL *ssl)
 {
     struct cmg_verdict *v = cmg_verdict_new();
     v->refused = true;
+    v->seen.fault = CMG_TLS_OURS;
     cmg_verdict_tie(ssl, v);
     cmg_verdict_unref(v);
 }

@@ -16,7 +16,8 @@ struct cmg_verdict {
     bool refused;       /* somebody's certificate was judged and found wanting */
     struct cmg_err why; /* text empty: nothing was said yet                    */
     char names[128];    /* of the last certificate seen: "a, b"                */
-    char file[96];      /* contexts that libcurl makes: what they trust        */
+    struct cmg_tls_seen seen;
+    char file[96]; /* contexts that libcurl makes: what they trust        */
 };
 
 struct cmg_verdict *cmg_verdict_new(void);
@@ -39,6 +40,9 @@ struct cmg_verdict_rule {
 /* X509_verify_cert and the rule. CMG_EDENIED with err. */
 CMG_MUST_CHECK enum cmg_rc cmg_verdict_judge(X509_STORE_CTX *c, const struct cmg_verdict_rule *rule,
                                              struct cmg_err *err);
+
+/* What a certificate that was just judged, well or not, says of itself and of the verdict. */
+void cmg_verdict_note(X509_STORE_CTX *c, struct cmg_tls_seen *out);
 
 /* "a, b" of the SAN, cut with "..." when there are many. */
 void cmg_verdict_names(const X509 *x, char *out, size_t size);

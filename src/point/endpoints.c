@@ -12,15 +12,7 @@ enum {
     SULK_MS = 1000      /* after a failed dial nobody dials for so long      */
 };
 
-/* Where a URL points: "https://mp1.corp:8443/prefix". The option table has checked its form. */
-struct place {
-    bool https;
-    char host[256];
-    uint16_t port;
-    struct cmg_str authority, prefix;
-};
-
-static enum cmg_rc parse_url(const char *url, struct place *p, struct cmg_err *err)
+enum cmg_rc endpoint_place_read(const char *url, struct endpoint_place *p, struct cmg_err *err)
 {
     struct cmg_str s = cmg_str(url);
     p->https = cmg_str_istarts(s, CMG_STR("https://"));
@@ -48,7 +40,7 @@ static enum cmg_rc parse_url(const char *url, struct place *p, struct cmg_err *e
 }
 
 static struct cmg_pool *pool_new(struct point *p, const struct point_endpoint_conf *c,
-                                 const struct place *place)
+                                 const struct endpoint_place *place)
 {
     char key[96];
     snprintf(key, sizeof(key), "endpoint %s", c->label);
@@ -77,9 +69,29 @@ static struct cmg_pool *pool_new(struct point *p, const struct point_endpoint_co
     return cmg_pool_new(p->loop, p->endpoint_dialer, &conf);
 }
 
+/* One that goes on counting, or a new one. */
+static struct endpoint_tally *tally_of(const struct endpoints *before, const char *label)
+{
+    for (size_t i = 0; before && i < before->published.n; i++)
+        if (!strcmp(before->v[i]->label, label)) {
+            before->v[i]->tally->refs++;
+            return before->v[i]->tally;
+        }
+    struct endpoint_tally *t = cmg_alloc(sizeof(*t));
+    t->refs = 1;
+    return t;
+}
+
+static void tally_unref(struct endpoint_tally *t)
+{
+    if (--t->refs == 0)
+        free(t);
+}
+
 /* `taken` now belongs to the endpoint. */
 static struct endpoint *endpoint_new(struct point *p, const struct point_endpoint_conf *c,
-                                     const struct place *place, const struct passport *taken)
+                                     const struct endpoint_place *place,
+                                     const struct passport *taken)
 {
     struct endpoint *e = cmg_alloc(sizeof(*e));
     e->refs = 1;
@@ -90,6 +102,7 @@ static struct endpoint *endpoint_new(struct point *p, const struct point_endpoin
     e->private_connections = c->connections == POINT_PRIVATE;
     e->passport = *taken;
     e->pool = pool_new(p, c, place);
+    e->tally = tally_of(p->endpoints, c->label);
     return e;
 }
 
@@ -107,6 +120,7 @@ void endpoint_unref(struct endpoint *e)
     free(e->authority);
     free(e->prefix);
     passport_clear(&e->passport);
+    tally_unref(e->tally);
     free(e);
 }
 
@@ -114,9 +128,9 @@ void endpoint_unref(struct endpoint *e)
 static enum cmg_rc add(struct endpoints *e, struct point *p, const struct point_endpoint_conf *c,
                        struct cmg_err *err)
 {
-    struct place place;
+    struct endpoint_place place;
     struct passport passport;
-    if (parse_url(c->url, &place, err) != CMG_OK ||
+    if (endpoint_place_read(c->url, &place, err) != CMG_OK ||
         passport_read(c->pass_identity, &passport, err) != CMG_OK)
         return CMG_ECONF;
     enum cmg_rc rc = cmg_endpoint_set_add_words(&e->published, c->id, (enum cmg_role)c->role,

@@ -3,12 +3,30 @@
 #ifndef CMG_POINT_ENDPOINTS_H
 #define CMG_POINT_ENDPOINTS_H
 
+#include "cmg/base/counts.h"
 #include "cmg/http/pool.h"
 #include "cmg/proto/endpoint.h"
 #include "point/options.h"
 #include "point/passport.h"
 
 struct point;
+
+/* Where a URL points: "https://mp1.corp:8443/prefix". */
+struct endpoint_place {
+    bool https;
+    char host[256];
+    uint16_t port;
+    struct cmg_str authority, prefix; /* borrowed from the URL */
+};
+/* The option table has checked the URL's form; CMG_ECONF for what that lets pass. */
+CMG_MUST_CHECK enum cmg_rc endpoint_place_read(const char *url, struct endpoint_place *p,
+                                               struct cmg_err *err);
+
+/* What is counted of a label, however often its endpoint is configured anew. */
+struct endpoint_tally {
+    unsigned refs;
+    struct cmg_counts counts;
+};
 
 struct endpoint { /* lives while the table or a request holds it */
     unsigned refs;
@@ -17,8 +35,9 @@ struct endpoint { /* lives while the table or a request holds it */
     char *authority;     /* owned; its Host field: "mp1.corp" or "mp1.corp:8443" */
     char *prefix;        /* owned; of the path, without a slash at its end; mostly "" */
     bool private_connections;
-    struct passport passport; /* what it is told of clients */
-    struct cmg_pool *pool;    /* NULL once retired */
+    struct passport passport;     /* what it is told of clients */
+    struct cmg_pool *pool;        /* NULL once retired */
+    struct endpoint_tally *tally; /* a reference; that of the label in the table before */
 };
 
 struct endpoints {
@@ -26,7 +45,7 @@ struct endpoints {
     struct cmg_endpoint_set published;
 };
 
-/* NULL with err. Nothing is dialed yet. */
+/* NULL with err. Nothing is dialed yet. Labels that the point's table of now has go on counting. */
 struct endpoints *endpoints_new(struct point *p, const struct point_conf *conf,
                                 struct cmg_err *err);
 

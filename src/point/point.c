@@ -7,13 +7,16 @@
 #include "cmg/base/alloc.h"
 #include "cmg/base/clock.h"
 #include "cmg/base/log.h"
-#include "cmg/channel/wire.h"
 #include "cmg/daemon/service.h"
+#include "point/analyze.h"
+#include "cmg/net/lag.h"
 #include "cmg/net/tls.h"
 #include "point/relay.h"
+#include "point/roads.h"
 
 enum {
     DIAL_THREADS = 32,
+    ANALYZE_THREADS = 16, /* apart, so that an analysis takes nobody's turn */
     DIALS_PER_ENDPOINT = 8,
     DIALS_PER_INSTANCE = 2, /* an attempt and a probe */
     GREETING_MS = 15000,
@@ -31,53 +34,6 @@ struct keeping {
     bool leaving;
     TAILQ_ENTRY(keeping) entry;
 };
-
-/* TLS contexts of one gateway: one for each road. */
-struct roads {
-    struct cmg_tls *tcp_tls, *https;
-};
-
-static void roads_clear(struct roads *r, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        cmg_tls_unref(r[i].tcp_tls);
-        cmg_tls_unref(r[i].https);
-    }
-    free(r);
-}
-
-static enum cmg_rc road_load(struct roads *r, const struct point_conf *conf,
-                             const struct point_cmg_conf *cmg, struct cmg_err *err)
-{
-    static const char *const tcp_tls_alpn[] = { CMG_WIRE_ALPN_RH2, CMG_WIRE_ALPN_H2, NULL };
-    static const char *const https_alpn[] = { CMG_WIRE_ALPN_HTTP1, NULL };
-    struct cmg_trust *trust = cmg_trust_load(cmg->ca_file, err);
-    if (!trust)
-        return CMG_ECONF;
-    struct cmg_tls_conf tls = {
-        .certificate = conf->point.certificate,
-        .key = conf->point.key,
-        .trust = trust,
-        .peer = CMG_TLS_PEER_VERIFIED,
-        .alpn = tcp_tls_alpn,
-    };
-    r->tcp_tls = cmg_tls_new(&tls, err);
-    tls.alpn = https_alpn;
-    r->https = r->tcp_tls ? cmg_tls_new(&tls, err) : NULL;
-    cmg_trust_unref(trust);
-    return r->https ? CMG_OK : CMG_ECONF;
-}
-
-static struct roads *roads_load(const struct point_conf *conf, struct cmg_err *err)
-{
-    struct roads *r = cmg_alloc(conf->ncmgs * sizeof(*r));
-    for (size_t i = 0; i < conf->ncmgs; i++)
-        if (road_load(&r[i], conf, &conf->cmgs[i], err) != CMG_OK) {
-            roads_clear(r, conf->ncmgs);
-            return NULL;
-        }
-    return r;
-}
 
 /* Keepers ------------------------------------------------------------------------------- */
 
@@ -143,6 +99,18 @@ static void on_exchange(void *arg, struct cmg_channel *c, struct cmg_exchange *x
 {
     struct keeping *k = arg;
     relay_new(k->point, c, x, head);
+}
+
+bool point_next_keeper(const struct point *p, const struct keeping **at,
+                       struct cmg_keeper_status *out)
+{
+    const struct keeping *k = *at ? TAILQ_NEXT(*at, entry) : TAILQ_FIRST(&p->keepings);
+    while (k && (!k->kept || !k->keeper))
+        k = TAILQ_NEXT(k, entry);
+    *at = k;
+    if (k)
+        cmg_keeper_status(k->keeper, out);
+    return k;
 }
 
 /* Readiness is the first full round, not the first success: a cloud that is down must not hold
@@ -257,6 +225,18 @@ static void keep_all(struct point *p, const struct point_conf *conf, const struc
     }
 }
 
+bool point_live(const struct point *p, const char *label, unsigned instance,
+                struct cmg_keeper_status *out)
+{
+    const struct keeping *k;
+    TAILQ_FOREACH(k, &p->keepings, entry)
+    if (!k->leaving && k->conf.plan.instance + 1 == instance && !strcmp(k->conf.label, label)) {
+        cmg_keeper_status(k->keeper, out);
+        return true;
+    }
+    return false;
+}
+
 /* Life ---------------------------------------------------------------------------------- */
 
 void *point_start(struct cmg_loop *l, const void *conf, struct cmg_err *err)
@@ -272,6 +252,7 @@ void *point_start(struct cmg_loop *l, const void *conf, struct cmg_err *err)
     cmg_random(&p->id_prefix, sizeof(p->id_prefix));
     p->channel_dialer = cmg_dialer_new(l, DIAL_THREADS, DIALS_PER_INSTANCE);
     p->endpoint_dialer = cmg_dialer_new(l, DIAL_THREADS, DIALS_PER_ENDPOINT);
+    p->analyze_dialer = cmg_dialer_new(l, ANALYZE_THREADS, ANALYZE_THREADS);
     p->endpoints = endpoints_new(p, c, err);
     if (p->endpoints)
         keep_all(p, c, roads);
@@ -280,6 +261,8 @@ void *point_start(struct cmg_loop *l, const void *conf, struct cmg_err *err)
         point_free(p);
         return NULL;
     }
+    p->certificates = certificates_read(c);
+    p->lag = cmg_lag_new(l);
     p->ready_timer = cmg_timer_new(l, on_ready_time, p);
     cmg_timer_set(p->ready_timer, READY_MS);
     p->drain_timer = cmg_timer_new(l, on_drain_time, p);
@@ -300,8 +283,11 @@ enum cmg_rc point_reload(void *daemon, const void *conf, struct cmg_err *err)
         return CMG_ECONF;
     }
     struct endpoints *old = p->endpoints;
+    analyze_stop(p, "the configuration was reloaded: analyze again");
     p->endpoints = endpoints;
     p->conf = c;
+    certificates_free(p->certificates);
+    p->certificates = certificates_read(c);
     keep_all(p, c, roads);
     endpoints_retire(old);
     roads_clear(roads, c->ncmgs);
@@ -317,6 +303,7 @@ void point_drain(void *daemon, void (*done)(void *arg), void *arg)
     p->on_drained = done;
     p->on_drained_arg = arg;
     log_notice("point.draining", KV("requests", p->in_flight));
+    analyze_stop(p, "the service is being stopped");
     cmg_timer_set(p->drain_timer, p->conf->point.drain_ms + LAST_RESORT_MS);
     show_status(p);
     TAILQ_FOREACH(k, &p->keepings, entry)
@@ -331,7 +318,7 @@ void point_drain(void *daemon, void (*done)(void *arg), void *arg)
 
 void point_check_drained(struct point *p)
 {
-    if (!p->draining || !TAILQ_EMPTY(&p->keepings) || p->in_flight)
+    if (!p->draining || !TAILQ_EMPTY(&p->keepings) || p->in_flight || p->analysis)
         return;
     if (p->endpoints) {
         struct endpoints *e = p->endpoints;
@@ -350,12 +337,16 @@ void point_free(void *daemon)
     struct point *p = daemon;
     if (!p)
         return;
+    analyze_abandon(p);
     while (!TAILQ_EMPTY(&p->keepings))
         keeping_free(TAILQ_FIRST(&p->keepings));
     endpoints_retire(p->endpoints);
+    certificates_free(p->certificates);
+    cmg_lag_free(p->lag);
     cmg_timer_free(p->ready_timer);
     cmg_timer_free(p->drain_timer);
     cmg_dialer_free(p->channel_dialer);
     cmg_dialer_free(p->endpoint_dialer);
+    cmg_dialer_free(p->analyze_dialer);
     free(p);
 }

@@ -11,4 +11,8 @@
 void relay_new(struct point *p, struct cmg_channel *channel, struct cmg_exchange *x,
                const struct cmg_head *head);
 
+/* Bytes of request bodies kept for a connection to come, or for a repeat. Walks over the requests
+ * in flight. */
+size_t relay_held_bytes(const struct point *p);
+
 #endif

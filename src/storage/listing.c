@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "cmg/base/alloc.h"
-#include "times.h"
+#include "cmg/proto/times.h"
 #include "xml.h"
 
 #define ROOT "EnumerationResults"

@@ -10,7 +10,7 @@
 #include <jansson.h>
 
 #include "cmg/base/alloc.h"
-#include "times.h"
+#include "cmg/proto/times.h"
 
 #define NAMESPACE "urn:cmg:content"
 

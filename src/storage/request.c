@@ -8,7 +8,7 @@
 
 #include "cmg/proto/base64.h"
 #include "signing.h"
-#include "times.h"
+#include "cmg/proto/times.h"
 #include "uri.h"
 
 enum {

@@ -6,7 +6,7 @@
 #include "cmg/base/buf.h"
 #include "cmg/storage/account.h"
 #include "signing.h"
-#include "times.h"
+#include "cmg/proto/times.h"
 #include "uri.h"
 
 enum { SHARE_MAX = 8192 };

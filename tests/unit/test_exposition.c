@@ -133,6 +133,38 @@ static void histogram(void **state)
            "took_seconds_count{endpoint=\"mp\"} 5\n");
 }
 
+static void requests(void **state)
+{
+    (void)state;
+    struct cmg_counts a = { 0 }, idle = { 0 };
+    cmg_counts_begin(&a, true);
+    cmg_counts_begin(&a, false);
+    cmg_counts_end(&a, 502, false, 11, 22, 1500);
+    const struct cmg_counted v[] = { { "a", &a }, { "idle", &idle } };
+    static const char *const lines[] = {
+        "# TYPE cmg_requests_total counter\ncmg_requests_total{endpoint=\"a\"} 2\n"
+        "cmg_requests_total{endpoint=\"idle\"} 0\n",
+        "\ncmg_requests_in_flight{endpoint=\"a\"} 1\n",
+        "\ncmg_requests_in_flight_max{endpoint=\"a\"} 2\n",
+        "\ncmg_request_bytes_total{endpoint=\"a\"} 11\n",
+        "\ncmg_response_bytes_total{endpoint=\"a\"} 22\n",
+        "\ncmg_request_failures_total{endpoint=\"a\"} 1\n",
+        "\ncmg_requests_with_bearer_token_total{endpoint=\"a\"} 1\n",
+        "\ncmg_request_duration_seconds_bucket{endpoint=\"a\",le=\"0.001\"} 0\n"
+        "cmg_request_duration_seconds_bucket{endpoint=\"a\",le=\"0.002\"} 1\n",
+        "\ncmg_request_duration_seconds_sum{endpoint=\"a\"} 0.0015\n",
+        "\ncmg_request_duration_seconds_count{endpoint=\"idle\"} 0\n",
+    };
+    struct cmg_buf b;
+    char text[16 * 1024];
+    cmg_buf_init(&b, sizeof(text));
+    cmg_exposition_requests(&b, v, 2);
+    cmg_str_put(text, sizeof(text), cmg_buf_str(&b));
+    for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++)
+        assert_non_null(strstr(text, lines[i]));
+    cmg_buf_clear(&b);
+}
+
 /* Whatever the ceiling: only whole lines, and the caller can see that something is missing. */
 static void what_does_not_fit_is_seen(void **state)
 {
@@ -164,6 +196,7 @@ int main(void)
         cmocka_unit_test(labels_are_escaped),
         cmocka_unit_test(several_labels),
         cmocka_unit_test(histogram),
+        cmocka_unit_test(requests),
         cmocka_unit_test(what_does_not_fit_is_seen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

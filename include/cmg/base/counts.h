@@ -26,10 +26,13 @@ struct cmg_counts {
     uint64_t request_bytes;  /* of bodies */
     uint64_t response_bytes; /* of bodies */
     uint32_t in_flight, max_in_flight;
+    uint32_t peak; /* the same since cmg_counts_peak was called last */
     struct cmg_histogram took;
 };
 void cmg_counts_begin(struct cmg_counts *c, bool bearer);
 void cmg_counts_end(struct cmg_counts *c, unsigned status, bool cut, uint64_t request_bytes,
                     uint64_t response_bytes, int64_t us);
+/* The most that were in flight since the last call, for the one who cuts time into periods. */
+uint32_t cmg_counts_peak(struct cmg_counts *c);
 
 #endif

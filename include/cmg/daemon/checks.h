@@ -24,6 +24,8 @@ CMG_MUST_CHECK enum cmg_rc cmg_check_guid(const char *value, struct cmg_err *err
 CMG_MUST_CHECK enum cmg_rc cmg_check_storage_account(const char *value, struct cmg_err *err);
 CMG_MUST_CHECK enum cmg_rc cmg_check_storage_container(const char *value, struct cmg_err *err);
 
+CMG_MUST_CHECK enum cmg_rc cmg_check_folder(const char *value, struct cmg_err *err); /* absolute */
+
 CMG_MUST_CHECK enum cmg_rc cmg_check_endpoint_id(const char *value, struct cmg_err *err);
 CMG_MUST_CHECK enum cmg_rc cmg_check_endpoint_path(const char *value, struct cmg_err *err);
 CMG_MUST_CHECK enum cmg_rc cmg_check_endpoint_auth(const char *value, struct cmg_err *err);

@@ -27,4 +27,13 @@ void cmg_exposition_sample(struct cmg_buf *b, const char *name, const struct cmg
 void cmg_exposition_histogram(struct cmg_buf *b, const char *name, const struct cmg_label *labels,
                               size_t n, const struct cmg_histogram *h);
 
+struct cmg_counted { /* what the counts are of */
+    const char *endpoint;
+    const struct cmg_counts *counts;
+};
+
+/* All families of struct cmg_counts, by endpoint: cmg_requests_total and so on. Both daemons name
+ * them alike. */
+void cmg_exposition_requests(struct cmg_buf *b, const struct cmg_counted *v, size_t n);
+
 #endif

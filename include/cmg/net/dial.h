@@ -10,12 +10,12 @@
 #include <stdint.h>
 
 #include "cmg/base/err.h"
+#include "cmg/net/tls.h"
 
 struct cmg_dial;
 struct cmg_dialer; /* the threads and their queue */
 struct cmg_loop;
 struct cmg_stream;
-struct cmg_tls;
 
 /* Starts threads when needed, `threads` at most, and ends idle ones. `per_key` bounds how
  * many of them one key (below) may hold, so that a dead peer cannot take them all; more
@@ -75,6 +75,17 @@ enum cmg_dial_step {
 };
 extern const char *const cmg_dial_step_names[];
 
+/* Why, where more than the sentence is wanted. */
+enum cmg_dial_cause {
+    CMG_DIAL_OTHER,
+    CMG_DIAL_NO_NAME, /* DNS does not know it, or does not answer */
+    CMG_DIAL_NOBODY,  /* refused: nothing listens there           */
+    CMG_DIAL_SILENT,  /* no answer to a connection: filtered?     */
+    CMG_DIAL_NO_ROUTE,
+    CMG_DIAL_STATUS, /* proxy or gateway answered `status`       */
+    CMG_DIAL_VERDICT /* a certificate: see `seen`                */
+};
+
 struct cmg_dial_result {
     struct cmg_stream
         *stream;             /* taken by the callee: call cmg_stream_listen at once; NULL: failed */
@@ -82,7 +93,11 @@ struct cmg_dial_result {
     enum cmg_dial_step step; /* failed: where */
     bool refused;            /* failed: by policy or authentication (407, 403, 401, a certificate
                               * that does not verify), so that trying again soon is of no use */
-    struct cmg_err err;      /* failed: why, with address and remedy */
+    enum cmg_dial_cause cause; /* failed: why */
+    unsigned status;           /* CMG_DIAL_STATUS: of CONNECT, or of the upgrade */
+    bool tls_of_proxy;         /* `seen` is the https:// proxy's, not the peer's */
+    struct cmg_tls_seen seen;  /* what was seen of TLS, failed or not            */
+    struct cmg_err err;        /* failed: why, with address and remedy           */
 };
 
 /* Copies what `target` points at, but for `tls`. Calls on_done exactly once, from the loop.

@@ -92,6 +92,45 @@ enum cmg_tls_version cmg_tls_version(struct ssl_st *ssl);
 /* True when the handshake went on from an earlier one's session. */
 bool cmg_tls_resumed(struct ssl_st *ssl);
 
+/* What a server showed a client of ours, as far as the handshake came: for whoever has to explain
+ * more than one sentence can. */
+enum cmg_tls_fault {
+    CMG_TLS_SOUND,   /* nothing was found wrong, or nothing was seen                  */
+    CMG_TLS_NAME,    /* its certificate is for another name                           */
+    CMG_TLS_ISSUER,  /* its chain ends in a CA that we do not trust, or is incomplete */
+    CMG_TLS_EXPIRED, /* it, or its issuer's certificate                               */
+    CMG_TLS_EARLY,   /* not valid yet, or our clock is slow                           */
+    CMG_TLS_USAGE,   /* not for servers                                               */
+    CMG_TLS_CHAIN,   /* something else about the chain                                */
+    CMG_TLS_OURS     /* the peer refused our certificate, or wants one and got none   */
+};
+struct cmg_tls_seen {
+    enum cmg_tls_fault fault;
+    char version[16];              /* "TLSv1.3"; "": not known                                */
+    char names[128];               /* of its certificate; "": none was seen                   */
+    char issuer[96];               /* of its certificate, the common name                     */
+    unsigned sent;                 /* certificates that it sent, its own included             */
+    bool named;                    /* the certificate is for the name that we asked for       */
+    bool akin;                     /* the issuer says the same organization as a CA we trust  */
+    int64_t not_before, not_after; /* seconds since 1970                                      */
+};
+/* Of a connection that was made with cmg_tls_session, open or failed. */
+void cmg_tls_seen(struct ssl_st *ssl, struct cmg_tls_seen *out);
+
+/* A certificate of our own, as it lies in its files now. */
+struct cmg_tls_own {
+    struct cmg_tls_identity id;
+    char top[96];     /* whom the last certificate of the file was issued by            */
+    unsigned n;       /* certificates in the file                                        */
+    bool linked;      /* each is issued by the next                                      */
+    bool fits;        /* the key is the certificate's                                    */
+    bool usable;      /* the extended key usage has clientAuth                           */
+    bool self_signed; /* the first one */
+};
+/* CMG_ECONF: a file cannot be read; err says which and why. */
+CMG_MUST_CHECK enum cmg_rc cmg_tls_own_read(const char *certificate, const char *key,
+                                            struct cmg_tls_own *out, struct cmg_err *err);
+
 /* The ALPN protocol agreed on, "" when none. */
 void cmg_tls_alpn(struct ssl_st *ssl, char *out, size_t size);
 

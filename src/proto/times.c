@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* By hand, because strftime and strptime speak the process's language. */
-#include "times.h"
+#include "cmg/proto/times.h"
 
 #include <stdio.h>
 #include <time.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The forms of time that the Blob service writes and reads. Seconds since 1970, UTC. */
-#ifndef CMG_STORAGE_TIMES_H
-#define CMG_STORAGE_TIMES_H
+/* The forms of time that HTTP and the Blob service write and read. Seconds since 1970, UTC. Pure. */
+#ifndef CMG_PROTO_TIMES_H
+#define CMG_PROTO_TIMES_H
 
 #include <stdint.h>
 
