@@ -49,7 +49,7 @@ static void add_output(struct diag *d, const char *file, const char *const *argv
     int status = 0;
     cmg_buf_init(&out, OUTPUT_MAX);
     enum cmg_rc rc = run_program(argv, RUN_MS, &out, &status, &err);
-    if (rc == CMG_OK && status)
+    if (rc == CMG_OK && (status || !out.n))
         (void)!cmg_buf_printf(&out, "\n(%s ended with status %d)\n", argv[0], status);
     if (rc == CMG_EIO)
         add_missing(d, file, &err);

@@ -2,6 +2,7 @@
 /* cmgctl status: what a daemon says of itself. */
 #include <string.h>
 
+#include "cmg/base/alloc.h"
 #include "cmg/base/clock.h"
 #include "ctl/ask.h"
 #include "ctl/commands.h"
@@ -41,7 +42,57 @@ static enum cmg_rc look_at(struct look *l, struct cmg_err *err)
     return ask(l->door, NULL, "/status", &l->status, err);
 }
 
-static enum ctl_exit show(const struct look *l, struct cmg_err *err)
+/* What is looked at every day. Both daemons' names: each has some of them. */
+static const struct {
+    const char *list, *columns[TABLE_COLUMNS_MAX];
+} briefs[] = {
+    { "channels",
+      { "cmg", "instance", "state", "road", "since", "round_trip_us", "last_error.why" } },
+    { "connection_points",
+      { "name", "site", "connected", "up", "counts.requests", "counts.in_flight", "counts.failures",
+        "counts.mean_us" } },
+    { "endpoints",
+      { "label", "id", "role", "server", "requests", "in_flight", "failures", "mean_us",
+        "counts.requests", "counts.in_flight", "counts.failures", "counts.mean_us" } },
+    { "refusals", { "status", "phrase", "refused" } },
+    { "tenants", { "tenant", "id", "enabled", "keys", "fetched", "error" } },
+    { "certificates", { "use", "subject", "not_after" } },
+};
+
+static void line(const json_t *object, const char *key, const char *before, int64_t now)
+{
+    char text[VIEW_TEXT];
+    const json_t *value = json_object_get(object, key);
+    view_value(key, value, now, text);
+    if (!value || !*text)
+        return;
+    fputs(before, stdout);
+    ink_put(stdout, false, INK_PLAIN, text);
+}
+
+static void brief(const json_t *status, bool coloured)
+{
+    int64_t now = cmg_clock_unix();
+    const json_t *process = json_object_get(status, "process");
+    const json_t *conf = json_object_get(status, "configuration");
+    const json_t *last = json_object_get(conf, "last_reload");
+    line(process, "version", "version ", now);
+    line(process, "uptime_s", ", up for ", now);
+    line(process, "pid", ", pid ", now);
+    line(process, "resident_bytes", ", ", now);
+    putchar('\n');
+    line(conf, "file", "", now);
+    line(conf, "loaded", ", in force since ", now);
+    line(last, "result", ", last reload: ", now);
+    line(last, "why", ": ", now);
+    putchar('\n');
+    for (size_t i = 0; i < CMG_COUNT(briefs); i++)
+        view_table(briefs[i].list, json_object_get(status, briefs[i].list), briefs[i].columns, now,
+                   coloured, stdout);
+    fputs("\n--all shows everything.\n", stdout);
+}
+
+static enum ctl_exit show(const struct look *l, bool all, struct cmg_err *err)
 {
     bool coloured = ink_wanted(stdout);
     json_t *status = answer_json(l->door, &l->status, 200, err);
@@ -56,22 +107,25 @@ static enum ctl_exit show(const struct look *l, struct cmg_err *err)
         ink_put(stdout, false, INK_PLAIN, why);
     }
     putchar('\n');
-    view_json(status, cmg_clock_unix(), coloured, stdout);
+    if (all)
+        view_json(status, cmg_clock_unix(), coloured, stdout);
+    else
+        brief(status, coloured);
     json_decref(status);
     return l->ready ? CTL_OK : CTL_FAILED;
 }
 
-static enum ctl_exit status_of(const struct door *d, bool json)
+static enum ctl_exit status_of(const struct door *d, const struct ctl_args *a)
 {
     struct look l = { .door = d };
     struct cmg_err err;
     enum ctl_exit status;
     if (look_at(&l, &err) != CMG_OK)
         status = ask_failed(&err);
-    else if (json && l.status.status == 200)
+    else if (ctl_has(a, "json") && l.status.status == 200)
         answer_print(&l.status), status = l.ready ? CTL_OK : CTL_FAILED;
     else
-        status = show(&l, &err);
+        status = show(&l, ctl_has(a, "all"), &err);
     look_clear(&l);
     return status;
 }
@@ -83,7 +137,7 @@ static enum ctl_exit status(const struct ctl_args *a)
     for (size_t i = 0; i < doors.n && worst != CTL_USAGE; i++) {
         if (i && !ctl_has(a, "json"))
             putchar('\n');
-        enum ctl_exit one = status_of(&doors.at[i], ctl_has(a, "json"));
+        enum ctl_exit one = status_of(&doors.at[i], a);
         worst = one > worst ? one : worst;
     }
     return worst;
@@ -91,6 +145,9 @@ static enum ctl_exit status(const struct ctl_args *a)
 
 static const struct ctl_option status_options[] = {
     ASK_OPTIONS,
+    { .name = "all",
+      .doc = "Show everything that the daemon says, not only what is looked at "
+             "every day." },
     { .name = "json", .doc = "Print what the daemon answers, as it came." },
     { 0 },
 };

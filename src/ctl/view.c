@@ -88,7 +88,7 @@ static enum ink number(const char *key, double v, int64_t now, char out[VIEW_TEX
         snprintf(out, VIEW_TEXT, "%.1f ms", v / 1000);
     else if (ends(key, "_ms"))
         snprintf(out, VIEW_TEXT, "%.0f ms", v);
-    else if (ends(key, "_s") && v >= 1 && v < 1e15)
+    else if (ends(key, "_s") && (v == 0 || v >= 1) && v < 1e15)
         snprintf(out, VIEW_TEXT, "%s", progress_time((int64_t)v, text));
     else if (v >= -1e15 && v <= 1e15 && v == (double)(int64_t)v)
         snprintf(out, VIEW_TEXT, "%" PRId64, (int64_t)v);
@@ -216,11 +216,29 @@ static void title(const struct page *p, const char *key, unsigned depth)
     fputc('\n', p->out);
 }
 
+/* "counts.requests" is the member of a member. */
+static const json_t *member(const json_t *row, const char *path)
+{
+    const char *dot = strchr(path, '.');
+    char first[KEY_MAX];
+    if (!dot)
+        return json_object_get(row, path);
+    snprintf(first, sizeof(first), "%.*s", (int)(dot - path), path);
+    return member(json_object_get(row, first), dot + 1);
+}
+
+static const char *last_of(const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    return dot ? dot + 1 : path;
+}
+
 static bool is_numeric(const json_t *list, const char *key)
 {
     for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *v = json_object_get(json_array_get(list, i), key);
-        if (v && !json_is_null(v) && (!json_is_number(v) || is_date(key, json_number_value(v))))
+        const json_t *v = member(json_array_get(list, i), key);
+        if (v && !json_is_null(v) &&
+            (!json_is_number(v) || is_date(last_of(key), json_number_value(v))))
             return false;
     }
     return true;
@@ -235,13 +253,13 @@ static void as_table(const struct page *p, const json_t *list, const struct colu
         right |= is_numeric(list, c->keys[i]) ? 1U << i : 0;
     struct table *t = table_new(c->n, right);
     for (unsigned i = 0; i < c->n; i++) {
-        heading(c->keys[i], head);
+        heading(last_of(c->keys[i]), head);
         table_cell(t, INK_FAINT, "%s", head);
     }
     for (size_t r = 0; r < json_array_size(list); r++)
         for (unsigned i = 0; i < c->n; i++) {
-            const json_t *v = json_object_get(json_array_get(list, r), c->keys[i]);
-            enum ink ink = view_value(c->keys[i], v, p->now, text);
+            const json_t *v = member(json_array_get(list, r), c->keys[i]);
+            enum ink ink = view_value(last_of(c->keys[i]), v, p->now, text);
             table_cell(t, ink, "%s", text);
         }
     table_print(t, 2 * depth, p->coloured, p->out);
@@ -331,4 +349,27 @@ void view_json(const json_t *object, int64_t now, bool coloured, FILE *out)
 {
     struct page p = { .out = out, .coloured = coloured, .now = now };
     view_object(&p, object, 0);
+}
+
+/* A column that no row has is one of the other daemon. */
+static bool has_column(const json_t *list, const char *path)
+{
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (member(json_array_get(list, i), path))
+            return true;
+    return false;
+}
+
+void view_table(const char *title_text, const json_t *list, const char *const *paths, int64_t now,
+                bool coloured, FILE *out)
+{
+    const struct page p = { .out = out, .coloured = coloured, .now = now };
+    struct columns c = { 0 };
+    for (; *paths && c.n < TABLE_COLUMNS_MAX; paths++)
+        if (has_column(list, *paths))
+            c.keys[c.n++] = *paths;
+    if (!c.n)
+        return;
+    title(&p, title_text, 0);
+    as_table(&p, list, &c, 1);
 }
