@@ -179,6 +179,13 @@ void answer_clear(struct answer *a)
     *a = (struct answer){ 0 };
 }
 
+void answer_print(const struct answer *a)
+{
+    fwrite(a->body, 1, a->n, stdout);
+    if (a->n && a->body[a->n - 1] != '\n')
+        putchar('\n');
+}
+
 static const char *word(const json_t *j, const char *key)
 {
     const char *text = json_string_value(json_object_get(j, key));
@@ -191,12 +198,11 @@ static void refusal(const struct door *d, const struct answer *a, const json_t *
 {
     const char *why = word(j, "detail");
     why = why ? why : word(j, "why");
-    why = why ? why : word(j, "title");
-    if (why)
-        cmg_fail(err, CMG_EDENIED, "%s: %s", d->program, why);
-    else if (a->status == 404)
-        cmg_fail(err, CMG_EDENIED, "%s does not know this question: it is an older version",
+    if (a->status == 404)
+        cmg_fail(err, CMG_EDENIED, "%s does not know this question: is it as new as cmgctl?",
                  d->program);
+    else if (why)
+        cmg_fail(err, CMG_EDENIED, "%s: %s", d->program, why);
     else
         cmg_fail(err, CMG_EDENIED, "%s answered %u", d->program, a->status);
 }

@@ -44,6 +44,7 @@ struct answer {
     size_t n;
 };
 void answer_clear(struct answer *a);
+void answer_print(const struct answer *a); /* as it came, with a line's end */
 
 enum { ASK_MAX_BYTES = 64 * 1024 * 1024, ASK_MS = 30 * 1000 };
 

@@ -6,6 +6,7 @@
 #include "ctl/ctl.h"
 
 extern const struct ctl_command ctl_status, ctl_analyze, ctl_traffic;
+extern const struct ctl_command ctl_reload, ctl_drain, ctl_log_level, ctl_diag;
 extern const struct ctl_command ctl_pki_init, ctl_pki_revoke, ctl_pki_crl;
 extern const struct ctl_command ctl_token_new, ctl_token_inspect;
 extern const struct ctl_command ctl_token_block, ctl_token_unblock, ctl_token_list;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* cmgctl status, traffic: what a daemon says of itself. */
+/* cmgctl status: what a daemon says of itself. */
 #include <string.h>
 
+#include "cmg/base/alloc.h"
 #include "cmg/base/clock.h"
 #include "ctl/ask.h"
 #include "ctl/commands.h"
@@ -10,19 +11,11 @@
 /* The program's own name, where the door was given by its path. */
 static const char *name_of(const struct door *d, const json_t *j)
 {
+    const json_t *process = json_object_get(j, "process");
     const char *said = json_string_value(json_object_get(j, "program"));
+    said = said ? said : json_string_value(json_object_get(process, "program"));
     return said ? said : d->program;
 }
-
-static enum ctl_exit print_raw(const struct answer *a)
-{
-    fwrite(a->body, 1, a->n, stdout);
-    if (a->n && a->body[a->n - 1] != '\n')
-        putchar('\n');
-    return CTL_OK;
-}
-
-/* --- status --------------------------------------------------------------------------------- */
 
 struct look {
     const struct door *door;
@@ -49,7 +42,57 @@ static enum cmg_rc look_at(struct look *l, struct cmg_err *err)
     return ask(l->door, NULL, "/status", &l->status, err);
 }
 
-static enum ctl_exit show(const struct look *l, struct cmg_err *err)
+/* What is looked at every day. Both daemons' names: each has some of them. */
+static const struct {
+    const char *list, *columns[TABLE_COLUMNS_MAX];
+} briefs[] = {
+    { "channels",
+      { "cmg", "instance", "state", "road", "since", "round_trip_us", "last_error.why" } },
+    { "connection_points",
+      { "name", "site", "connected", "up", "counts.requests", "counts.in_flight", "counts.failures",
+        "counts.mean_us" } },
+    { "endpoints",
+      { "label", "id", "role", "server", "requests", "in_flight", "failures", "mean_us",
+        "counts.requests", "counts.in_flight", "counts.failures", "counts.mean_us" } },
+    { "refusals", { "status", "phrase", "refused" } },
+    { "tenants", { "tenant", "id", "enabled", "keys", "fetched", "error" } },
+    { "certificates", { "use", "subject", "not_after" } },
+};
+
+static void line(const json_t *object, const char *key, const char *before, int64_t now)
+{
+    char text[VIEW_TEXT];
+    const json_t *value = json_object_get(object, key);
+    view_value(key, value, now, text);
+    if (!value || !*text)
+        return;
+    fputs(before, stdout);
+    ink_put(stdout, false, INK_PLAIN, text);
+}
+
+static void brief(const json_t *status, bool coloured)
+{
+    int64_t now = cmg_clock_unix();
+    const json_t *process = json_object_get(status, "process");
+    const json_t *conf = json_object_get(status, "configuration");
+    const json_t *last = json_object_get(conf, "last_reload");
+    line(process, "version", "version ", now);
+    line(process, "uptime_s", ", up for ", now);
+    line(process, "pid", ", pid ", now);
+    line(process, "resident_bytes", ", ", now);
+    putchar('\n');
+    line(conf, "file", "", now);
+    line(conf, "loaded", ", in force since ", now);
+    line(last, "result", ", last reload: ", now);
+    line(last, "why", ": ", now);
+    putchar('\n');
+    for (size_t i = 0; i < CMG_COUNT(briefs); i++)
+        view_table(briefs[i].list, json_object_get(status, briefs[i].list), briefs[i].columns, now,
+                   coloured, stdout);
+    fputs("\n--all shows everything.\n", stdout);
+}
+
+static enum ctl_exit show(const struct look *l, bool all, struct cmg_err *err)
 {
     bool coloured = ink_wanted(stdout);
     json_t *status = answer_json(l->door, &l->status, 200, err);
@@ -64,23 +107,25 @@ static enum ctl_exit show(const struct look *l, struct cmg_err *err)
         ink_put(stdout, false, INK_PLAIN, why);
     }
     putchar('\n');
-    json_object_del(status, "program");
-    view_json(status, cmg_clock_unix(), coloured, stdout);
+    if (all)
+        view_json(status, cmg_clock_unix(), coloured, stdout);
+    else
+        brief(status, coloured);
     json_decref(status);
     return l->ready ? CTL_OK : CTL_FAILED;
 }
 
-static enum ctl_exit status_of(const struct door *d, bool json)
+static enum ctl_exit status_of(const struct door *d, const struct ctl_args *a)
 {
     struct look l = { .door = d };
     struct cmg_err err;
     enum ctl_exit status;
     if (look_at(&l, &err) != CMG_OK)
         status = ask_failed(&err);
-    else if (json && l.status.status == 200)
-        print_raw(&l.status), status = l.ready ? CTL_OK : CTL_FAILED;
+    else if (ctl_has(a, "json") && l.status.status == 200)
+        answer_print(&l.status), status = l.ready ? CTL_OK : CTL_FAILED;
     else
-        status = show(&l, &err);
+        status = show(&l, ctl_has(a, "all"), &err);
     look_clear(&l);
     return status;
 }
@@ -92,7 +137,7 @@ static enum ctl_exit status(const struct ctl_args *a)
     for (size_t i = 0; i < doors.n && worst != CTL_USAGE; i++) {
         if (i && !ctl_has(a, "json"))
             putchar('\n');
-        enum ctl_exit one = status_of(&doors.at[i], ctl_has(a, "json"));
+        enum ctl_exit one = status_of(&doors.at[i], a);
         worst = one > worst ? one : worst;
     }
     return worst;
@@ -100,6 +145,9 @@ static enum ctl_exit status(const struct ctl_args *a)
 
 static const struct ctl_option status_options[] = {
     ASK_OPTIONS,
+    { .name = "all",
+      .doc = "Show everything that the daemon says, not only what is looked at "
+             "every day." },
     { .name = "json", .doc = "Print what the daemon answers, as it came." },
     { 0 },
 };
@@ -111,62 +159,4 @@ const struct ctl_command ctl_status = {
            "answers.",
     .options = status_options,
     .run = status,
-};
-
-/* --- traffic -------------------------------------------------------------------------------- */
-
-static enum ctl_exit traffic_of(const struct door *d, const struct ctl_args *a)
-{
-    char target[64];
-    struct answer answer;
-    struct cmg_err err;
-    bool xml = ctl_has(a, "xml"), json = ctl_has(a, "json");
-    snprintf(target, sizeof(target), "/traffic?format=%s&periods=%lld", xml ? "xml" : "json",
-             (long long)ctl_number(a, "periods"));
-    if (ask(d, NULL, target, &answer, &err) != CMG_OK)
-        return ask_failed(&err);
-    enum ctl_exit status = CTL_OK;
-    json_t *j = (xml || json) && answer.status == 200 ? NULL : answer_json(d, &answer, 200, &err);
-    if (j)
-        view_json(j, cmg_clock_unix(), ink_wanted(stdout), stdout);
-    else if (answer.status == 200 && (xml || json))
-        print_raw(&answer);
-    else
-        status = ctl_failed(&err);
-    json_decref(j);
-    answer_clear(&answer);
-    return status;
-}
-
-static enum ctl_exit traffic(const struct ctl_args *a)
-{
-    struct doors doors;
-    if (ctl_has(a, "xml") && ctl_has(a, "json"))
-        return ctl_misused(a, "either --xml or --json");
-    enum ctl_exit worst = doors_choose(a, ctl_has(a, "xml"), &doors);
-    for (size_t i = 0; i < doors.n && worst != CTL_USAGE; i++) {
-        enum ctl_exit one = traffic_of(&doors.at[i], a);
-        worst = one > worst ? one : worst;
-    }
-    return worst;
-}
-
-static const struct ctl_option traffic_options[] = {
-    ASK_OPTIONS,
-    { .name = "periods",
-      .value = "N",
-      .doc = "How many periods, the latest ones.",
-      .def = "1",
-      .min = 1,
-      .max = 288 },
-    { .name = "json", .doc = "Print the report as JSON." },
-    { .name = "xml", .doc = "Print the report as XML, as ProxyTrafficStateDetails." },
-    { 0 },
-};
-
-const struct ctl_command ctl_traffic = {
-    .verb = "traffic",
-    .summary = "Show what went through, by endpoint, in the last periods of five minutes.",
-    .options = traffic_options,
-    .run = traffic,
 };

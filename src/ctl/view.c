@@ -3,12 +3,13 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <time.h>
 
 #include "cmg/base/alloc.h"
 #include "ctl/progress.h"
 #include "ctl/when.h"
 
-enum { DEPTH_MAX = 6, TABLE_WIDE = 9, KEY_MAX = 64, SOON_S = 30 * 86400, DATE_MIN = 1000000000 };
+enum { DEPTH_MAX = 6, TABLE_WIDE = 8, KEY_MAX = 64, SOON_S = 30 * 86400, DATE_MIN = 1000000000 };
 
 struct page {
     FILE *out;
@@ -51,8 +52,9 @@ static bool is_date(const char *key, double value)
 {
     static const char *const dates[] = { "since",  "not_after", "next_update", "expires",
                                          "loaded", "start",     "end",         NULL };
-    return value >= DATE_MIN && (ends(key, "_at") || ends(key, "not_after") ||
-                                 ends(key, "not_after_s") || one_of(key, dates));
+    return value >= DATE_MIN && value < 1e12 &&
+           (ends(key, "_at") || ends(key, "since") || ends(key, "not_after") ||
+            ends(key, "not_after_s") || one_of(key, dates));
 }
 
 static enum ink ink_of_date(const char *key, int64_t at, int64_t now)
@@ -62,6 +64,15 @@ static enum ink ink_of_date(const char *key, int64_t at, int64_t now)
     return !ends_then ? INK_PLAIN : at <= now ? INK_BAD : at - now < SOON_S ? INK_WARN : INK_PLAIN;
 }
 
+/* How long something still is good for. */
+static enum ink remaining(double s, char out[VIEW_TEXT])
+{
+    char span[WHEN_TEXT];
+    when_span((int64_t)(s < 0 ? -s : s), span);
+    snprintf(out, VIEW_TEXT, s < 0 ? "%s ago" : "in %s", span);
+    return s <= 0 ? INK_BAD : s < SOON_S ? INK_WARN : INK_PLAIN;
+}
+
 static enum ink number(const char *key, double v, int64_t now, char out[VIEW_TEXT])
 {
     char text[PROGRESS_BYTES];
@@ -69,19 +80,30 @@ static enum ink number(const char *key, double v, int64_t now, char out[VIEW_TEX
         when_both((int64_t)v, now, out);
         return ink_of_date(key, (int64_t)v, now);
     }
-    if (ends(key, "bytes"))
+    if (!strcmp(key, "expires_s") && v > -1e12 && v < 1e12)
+        return remaining(v, out);
+    if (ends(key, "bytes") && v < 9e18)
         snprintf(out, VIEW_TEXT, "%s", progress_bytes((int64_t)v, text));
     else if (ends(key, "_us"))
         snprintf(out, VIEW_TEXT, "%.1f ms", v / 1000);
     else if (ends(key, "_ms"))
         snprintf(out, VIEW_TEXT, "%.0f ms", v);
-    else if (ends(key, "_s") && v >= 1)
+    else if (ends(key, "_s") && (v == 0 || v >= 1) && v < 1e15)
         snprintf(out, VIEW_TEXT, "%s", progress_time((int64_t)v, text));
     else if (v >= -1e15 && v <= 1e15 && v == (double)(int64_t)v)
         snprintf(out, VIEW_TEXT, "%" PRId64, (int64_t)v);
     else
         snprintf(out, VIEW_TEXT, "%.3g", v);
     return INK_PLAIN;
+}
+
+/* "2026-01-31T10:00:00Z" */
+static bool is_time(const char *text, int64_t *at)
+{
+    struct tm tm = { 0 };
+    const char *end = strlen(text) == 20 ? strptime(text, "%Y-%m-%dT%H:%M:%SZ", &tm) : NULL;
+    *at = end && !*end ? (int64_t)timegm(&tm) : 0;
+    return end && !*end;
 }
 
 /* "a, b, c", cut where it gets long. */
@@ -106,6 +128,11 @@ static void joined(const char *key, const json_t *array, int64_t now, char out[V
 enum ink view_value(const char *key, const json_t *value, int64_t now, char out[VIEW_TEXT])
 {
     out[0] = '\0';
+    int64_t at;
+    if (json_is_string(value) && is_time(json_string_value(value), &at)) {
+        when_both(at, now, out);
+        return ink_of_date(key, at, now);
+    }
     if (json_is_string(value)) {
         snprintf(out, VIEW_TEXT, "%s", json_string_value(value));
         return ink_of_word(key, json_string_value(value));
@@ -189,11 +216,29 @@ static void title(const struct page *p, const char *key, unsigned depth)
     fputc('\n', p->out);
 }
 
+/* "counts.requests" is the member of a member. */
+static const json_t *member(const json_t *row, const char *path)
+{
+    const char *dot = strchr(path, '.');
+    char first[KEY_MAX];
+    if (!dot)
+        return json_object_get(row, path);
+    snprintf(first, sizeof(first), "%.*s", (int)(dot - path), path);
+    return member(json_object_get(row, first), dot + 1);
+}
+
+static const char *last_of(const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    return dot ? dot + 1 : path;
+}
+
 static bool is_numeric(const json_t *list, const char *key)
 {
     for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *v = json_object_get(json_array_get(list, i), key);
-        if (v && !json_is_null(v) && (!json_is_number(v) || is_date(key, json_number_value(v))))
+        const json_t *v = member(json_array_get(list, i), key);
+        if (v && !json_is_null(v) &&
+            (!json_is_number(v) || is_date(last_of(key), json_number_value(v))))
             return false;
     }
     return true;
@@ -208,13 +253,13 @@ static void as_table(const struct page *p, const json_t *list, const struct colu
         right |= is_numeric(list, c->keys[i]) ? 1U << i : 0;
     struct table *t = table_new(c->n, right);
     for (unsigned i = 0; i < c->n; i++) {
-        heading(c->keys[i], head);
+        heading(last_of(c->keys[i]), head);
         table_cell(t, INK_FAINT, "%s", head);
     }
     for (size_t r = 0; r < json_array_size(list); r++)
         for (unsigned i = 0; i < c->n; i++) {
-            const json_t *v = json_object_get(json_array_get(list, r), c->keys[i]);
-            enum ink ink = view_value(c->keys[i], v, p->now, text);
+            const json_t *v = member(json_array_get(list, r), c->keys[i]);
+            enum ink ink = view_value(last_of(c->keys[i]), v, p->now, text);
             table_cell(t, ink, "%s", text);
         }
     table_print(t, 2 * depth, p->coloured, p->out);
@@ -304,4 +349,27 @@ void view_json(const json_t *object, int64_t now, bool coloured, FILE *out)
 {
     struct page p = { .out = out, .coloured = coloured, .now = now };
     view_object(&p, object, 0);
+}
+
+/* A column that no row has is one of the other daemon. */
+static bool has_column(const json_t *list, const char *path)
+{
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (member(json_array_get(list, i), path))
+            return true;
+    return false;
+}
+
+void view_table(const char *title_text, const json_t *list, const char *const *paths, int64_t now,
+                bool coloured, FILE *out)
+{
+    const struct page p = { .out = out, .coloured = coloured, .now = now };
+    struct columns c = { 0 };
+    for (; *paths && c.n < TABLE_COLUMNS_MAX; paths++)
+        if (has_column(list, *paths))
+            c.keys[c.n++] = *paths;
+    if (!c.n)
+        return;
+    title(&p, title_text, 0);
+    as_table(&p, list, &c, 1);
 }

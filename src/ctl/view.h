@@ -20,6 +20,11 @@
 
 void view_json(const json_t *object, int64_t now, bool coloured, FILE *out);
 
+/* A table of those members of the objects in `list`: "name", "counts.requests"; NULL-ended. With a
+ * heading above. Nothing when there is nothing to show. */
+void view_table(const char *heading, const json_t *list, const char *const *paths, int64_t now,
+                bool coloured, FILE *out);
+
 /* One value: "1.5 MiB" for 1572864 under "memory_bytes". The colour that it gets. */
 enum { VIEW_TEXT = 256 };
 enum ink view_value(const char *key, const json_t *value, int64_t now, char out[VIEW_TEXT]);

@@ -83,6 +83,7 @@ static void values_have_their_units(void **state)
         enum ink ink;
     } cases[] = {
         { "uptime_s", "3900", "1h05m", INK_PLAIN },
+        { "uptime_s", "0", "0s", INK_PLAIN },
         { "memory_bytes", "1572864", "1.5 MiB", INK_PLAIN },
         { "round_trip_us", "1500", "1.5 ms", INK_PLAIN },
         { "draining", "false", "no", INK_PLAIN },
@@ -96,6 +97,10 @@ static void values_have_their_units(void **state)
         { "paths", "[\"SMS_MP\",\"CCM_Incoming\"]", "SMS_MP, CCM_Incoming", INK_PLAIN },
         { "not_after", "1700086400", "2023-11-15 22:13:20 UTC (in 1 day)", INK_WARN },
         { "not_after", "1699999999", "2023-11-14 22:13:19 UTC (1 second ago)", INK_BAD },
+        { "expires_s", "86400", "in 1 day", INK_WARN },
+        { "expires_s", "-3600", "1 hour ago", INK_BAD },
+        { "loaded", "\"2023-11-14T22:13:20Z\"", "2023-11-14 22:13:20 UTC (now)", INK_PLAIN },
+        { "loaded", "\"2023-11-14T22:13:2xZ\"", "2023-11-14T22:13:2xZ", INK_PLAIN },
         { "since", "1700000000", "2023-11-14 22:13:20 UTC (now)", INK_PLAIN },
     };
     (void)state;
@@ -131,6 +136,26 @@ static void shapes_become_lines_and_tables(void **state)
                "  cmg   instance  state  last error\n"
                "  main         1  open\n"
                "  main        12         gone\n");
+    json_decref(j);
+}
+
+static void chosen_members_become_a_table(void **state)
+{
+    static const char *const paths[] = { "name", "of.neither", "counts.requests", "last_error",
+                                         NULL };
+    static const char *const unknown[] = { "of", "neither", NULL };
+    (void)state;
+    struct paper p;
+    json_t *j = json_loads("[{\"name\":\"a\",\"counts\":{\"requests\":1200,\"x\":1}},"
+                           " {\"name\":\"b\",\"counts\":{\"requests\":7},\"last_error\":null}]",
+                           0, NULL);
+    view_table("connection_points", j, paths, 0, false, paper(&p));
+    view_table("none", j, unknown, 0, false, p.out);
+    view_table("none", NULL, paths, 0, false, p.out);
+    expect(&p, "\nconnection points\n"
+               "  name  requests  last error\n"
+               "  a         1200\n"
+               "  b            7\n");
     json_decref(j);
 }
 
@@ -216,6 +241,7 @@ int main(void)
         cmocka_unit_test(nothing_steers_the_terminal),
         cmocka_unit_test(values_have_their_units),
         cmocka_unit_test(shapes_become_lines_and_tables),
+        cmocka_unit_test(chosen_members_become_a_table),
         cmocka_unit_test(any_shape_is_survived),
         cmocka_unit_test(secrets_are_taken_out_and_the_rest_stays),
     };
