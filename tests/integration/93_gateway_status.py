@@ -7,14 +7,12 @@ import base64
 import json
 import re
 import secrets
-import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
-from lab import admin
 from lab.admin import Answer
 from lab.auth import Auth
 from lab.client import Http1
@@ -24,20 +22,19 @@ from lab.tokens import CONTENT_PATH, bearer
 from lab.waiting import free_ports, wait_for
 
 LIST = "/SMS_MP/.sms_aut?MPLIST"
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
+GATEWAY_PART = DOCUMENT.read_text().split("\n## Gateway\n")[1].split("\n## ")[0]
 Metrics = Mapping[str, float]
 
 
 class Watched:
     """A lab whose gateway has both doors open."""
 
-    def __init__(self, labs, folder: Path, auth: Auth, **settings: object) -> None:
-        self.socket, self.port = folder / "admin.sock", free_ports()
-        self.auth = auth
+    def __init__(self, labs, auth: Auth, **settings: object) -> None:
+        self.port, self.auth = free_ports(), auth
         self.lab: Lab = labs(with_gates=False, gateway=auth.settings({
-            "admin": {"socket": self.socket, "listen": f"127.0.0.1:{self.port}"}, **settings}))
-
-    def ask(self, target: str) -> Answer:
-        return admin.ask(self.socket, "GET", target)
+            "admin": {"listen": f"127.0.0.1:{self.port}"}, **settings}))
+        self.ask: Callable[[str], Answer] = self.lab.gateways[1].ask
 
     def status(self) -> dict:
         answer = self.ask("/status")
@@ -74,13 +71,13 @@ class Watched:
 
 
 @pytest.fixture(scope="module")
-def watched(labs, auth: Auth, tmp_path_factory: pytest.TempPathFactory) -> Watched:
-    return Watched(labs, tmp_path_factory.mktemp("doors"), auth)
+def watched(labs, auth: Auth) -> Watched:
+    return Watched(labs, auth)
 
 
 @pytest.fixture
-def own(new_lab, auth: Auth, tmp_path: Path) -> Watched:
-    return Watched(new_lab, tmp_path, auth)
+def own(new_lab, auth: Auth) -> Watched:
+    return Watched(new_lab, auth)
 
 
 def endpoint(name: str, of: str = MP, **labels: str) -> str:
@@ -130,7 +127,7 @@ def test_not_ready_while_draining(own: Watched) -> None:
         http.send_head("POST", on(ECHO, "/lab/echo"), [("Content-Length", "5")])
         wait_for(lambda: own.metrics()[endpoint("requests_in_flight", ECHO)] == 1,
                  "the request to be under way", explain=own.lab.explain)
-        assert admin.ask(own.socket, "POST", "/drain").status < 300
+        assert gateway.post("/drain").status < 300
         said = own.wait_ready(503)
         assert said["draining"] and "draining" in said["why"][0]
         assert own.metrics()["cmg_draining"] == 1
@@ -244,14 +241,29 @@ def test_numbers_go_on_when_a_connection_point_comes_back(own: Watched) -> None:
 # --- how it is told ----------------------------------------------------------------------------
 
 def test_prometheus_reads_it(watched: Watched) -> None:
-    promtool = shutil.which("promtool")
-    if not promtool:
-        pytest.skip("promtool is not installed")
     answer = watched.ask("/metrics")
     assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
-    done = subprocess.run([promtool, "check", "metrics"], input=answer.text, text=True,
+    done = subprocess.run(["promtool", "check", "metrics"], input=answer.text, text=True,
                           capture_output=True)
     assert done.returncode == 0 and not done.stderr + done.stdout, done.stderr + done.stdout
+
+
+def test_metrics_are_documented(watched: Watched) -> None:
+    have = set(re.findall(r"^# TYPE (\S+) (\S+)$", watched.ask("/metrics").text, re.M))
+    rows = re.findall(r"^\| `([a-z_]+)` \| (counter|gauge|histogram) \|", GATEWAY_PART, re.M)
+    assert len(have) > 40 and have == set(rows) and len(rows) == len(have)
+
+
+def test_status_is_documented(watched: Watched) -> None:
+    rows = re.findall(r"^\| (`[a-z_`, ]+`) \| ", GATEWAY_PART.split("### Metrics")[0], re.M)
+    assert set(watched.status()) == {name for row in rows for name in re.findall(r"\w+", row)}
+
+
+def test_alerts_are_rules(tmp_path: Path) -> None:
+    rules = tmp_path / "rules.yml"
+    rules.write_text(GATEWAY_PART.split("```yaml\n")[1].split("```")[0])
+    done = subprocess.run(["promtool", "check", "rules", rules], text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr + done.stdout
 
 
 def test_scrapers_get_numbers_only(watched: Watched) -> None:
@@ -292,8 +304,8 @@ def test_status_says_what_there_is(watched: Watched) -> None:
     assert None not in said.values()
 
 
-def test_tenant_whose_keys_do_not_come(new_lab, auth: Auth, tmp_path: Path) -> None:
-    own = Watched(new_lab, tmp_path, auth,
+def test_tenant_whose_keys_do_not_come(new_lab, auth: Auth) -> None:
+    own = Watched(new_lab, auth,
                   **{"tenant contoso": {"discovery": f"https://localhost:{free_ports()}/x"}})
 
     def failing() -> dict | None:
@@ -308,7 +320,7 @@ def test_revocation_list_and_its_end(new_lab, auth: Auth, site, tmp_path: Path) 
     pki = site.pki
     lists = [pki.client_root.crl(file=tmp_path / "root.crl"),
              pki.client_issuing.crl([pki.client_2], file=tmp_path / "issuing.crl")]
-    own = Watched(new_lab, tmp_path, auth, revocation={
+    own = Watched(new_lab, auth, revocation={
         "check": "hard", "files": [str(file) for file in lists], "fetch": False})
     said = own.status()["revocation"]
     assert said["check"] == "hard"
@@ -330,7 +342,7 @@ def test_no_secret_and_no_client(new_lab, auth: Auth, tmp_path: Path) -> None:
         (tmp_path / file).write_text(text + "\n")
         (tmp_path / file).chmod(0o600)
     storage = {"url": "http://127.0.0.1:9/contoso", "timeout": "1s"}
-    own = Watched(new_lab, tmp_path, auth, **{
+    own = Watched(new_lab, auth, **{
         "content": {"issuers": auth.site.content_issuer},
         "storage main": {"account": "contoso", "key-file": tmp_path / "storage.key", **storage},
         "storage second": {"account": "contoso2", "sas-file": tmp_path / "storage.sas",
