@@ -143,7 +143,7 @@ static void judge_answer(struct findings *f, const struct facts_endpoint *e)
     }
     snprintf(says, sizeof(says), "GET %.200s is answered with %u", e->path, w->status);
     finding_says(x, "%s", says);
-    if (w->status == 403 && is_https(e))
+    if (is_https(e) && (w->status == 403 || w->on_certificate))
         blame_certificate(x, e, says);
     else if (w->status < 200 || w->status >= 300)
         blame_status(x, e);
