@@ -15,15 +15,15 @@
 
 enum { NOW = 1800000000, DAY = 86400 };
 
-/* "verdict check", and words that its sentences must have; NULL-ended lists are compared whole. */
 static void print(const struct findings *f)
 {
     for (size_t i = 0; i < f->n; i++)
-        printf("  %s %s | %s | %s | %s\n", verdict_names[f->v[i].verdict], f->v[i].check,
+        printf("  %s %s | %s | %s | %s\n", cmg_finding_word(f->v[i].verdict), f->v[i].check,
                f->v[i].says, f->v[i].means, f->v[i].remedy);
 }
 
-static const struct finding *find(const struct findings *f, const char *check, enum verdict v)
+static const struct finding *find(const struct findings *f, const char *check,
+                                  enum cmg_finding_verdict v)
 {
     for (size_t i = 0; i < f->n; i++)
         if (!strcmp(f->v[i].check, check) && f->v[i].verdict == v)
@@ -31,13 +31,14 @@ static const struct finding *find(const struct findings *f, const char *check, e
     return NULL;
 }
 
-static void has(const struct findings *f, const char *check, enum verdict v, const char *word)
+static void has(const struct findings *f, const char *check, enum cmg_finding_verdict v,
+                const char *word)
 {
     const struct finding *x = find(f, check, v);
     if (x && (strstr(x->says, word) || strstr(x->means, word) || strstr(x->remedy, word)))
         return;
     print(f);
-    fail_msg("no %s of %s with \"%s\"", verdict_names[v], check, word);
+    fail_msg("no %s of %s with \"%s\"", cmg_finding_word(v), check, word);
 }
 
 static void has_no(const struct findings *f, const char *check)
@@ -55,7 +56,7 @@ static void is_helpful(const struct findings *f)
     for (size_t i = 0; i < f->n; i++) {
         const struct finding *x = &f->v[i];
         if (x->subject[0] && x->says[0] &&
-            (x->verdict == VERDICT_PASS || (x->means[0] && x->remedy[0])))
+            (x->verdict == CMG_FINDING_PASS || (x->means[0] && x->remedy[0])))
             continue;
         print(f);
         fail_msg("%s leaves one alone", x->check);
@@ -147,10 +148,10 @@ static void a_sound_gateway_has_no_complaint(void **state)
     sound(&w);
     judge(&w);
     for (size_t i = 0; i < w.f.n; i++)
-        assert_int_equal(VERDICT_PASS, w.f.v[i].verdict);
-    has(&w.f, "dns", VERDICT_PASS, "203.0.113.1");
-    has(&w.f, "channel", VERDICT_PASS, "1.500 ms");
-    has(&w.f, "admission", VERDICT_PASS, "instance 1 of 1");
+        assert_int_equal(CMG_FINDING_PASS, w.f.v[i].verdict);
+    has(&w.f, "dns", CMG_FINDING_PASS, "203.0.113.1");
+    has(&w.f, "channel", CMG_FINDING_PASS, "1.500 ms");
+    has(&w.f, "admission", CMG_FINDING_PASS, "instance 1 of 1");
     findings_clear(&w.f);
 }
 
@@ -209,7 +210,7 @@ static void each_fault_of_a_road_is_named_once(void **state)
             d->result.seen.sent = 1;
         }
         judge(&w);
-        has(&w.f, rows[i].check, VERDICT_FAIL, rows[i].word);
+        has(&w.f, rows[i].check, CMG_FINDING_FAIL, rows[i].word);
         has_no(&w.f, rows[i].silent);
         findings_clear(&w.f);
     }
@@ -222,8 +223,8 @@ static void a_road_that_another_one_makes_up_for_is_a_warning(void **state)
     sound(&w);
     fails(&w.g.roads[0].dial, CMG_DIAL_CONNECT, CMG_DIAL_SILENT, "why");
     judge(&w);
-    has(&w.f, "port", VERDICT_WARN, "the other road serves");
-    assert_null(find(&w.f, "port", VERDICT_FAIL));
+    has(&w.f, "port", CMG_FINDING_WARN, "the other road serves");
+    assert_null(find(&w.f, "port", CMG_FINDING_FAIL));
     findings_clear(&w.f);
 }
 
@@ -238,7 +239,7 @@ static void what_to_open_is_told_for_all_instances(void **state)
     w.g.roads[0].port = 10125;
     fails(&w.g.roads[0].dial, CMG_DIAL_CONNECT, CMG_DIAL_SILENT, "why");
     judge(&w);
-    has(&w.f, "port", VERDICT_FAIL, "10124-10127");
+    has(&w.f, "port", CMG_FINDING_FAIL, "10124-10127");
     findings_clear(&w.f);
 }
 
@@ -254,7 +255,7 @@ static void interception_needs_evidence(void **state)
         .fault = CMG_TLS_ISSUER, .named = true, .issuer = "Inspector", .sent = 2
     };
     judge(&w);
-    has(&w.f, "interception", VERDICT_FAIL, "Inspector");
+    has(&w.f, "interception", CMG_FINDING_FAIL, "Inspector");
     findings_clear(&w.f);
 
     w.g.roads[1].dial.result.seen.named = false; /* some other server then */
@@ -274,13 +275,13 @@ static void admission_is_no_fault_of_the_upgrade(void **state)
           "gw:443: refused the upgrade to ptth: 403 CMGService_Not_Admitted (not admitted: x)");
     w.g.roads[0].dial.result.status = 403;
     judge(&w);
-    has(&w.f, "upgrade", VERDICT_PASS, "itself answered");
-    has(&w.f, "admission", VERDICT_FAIL, "[connection-point NAME]");
+    has(&w.f, "upgrade", CMG_FINDING_PASS, "itself answered");
+    has(&w.f, "admission", CMG_FINDING_FAIL, "[connection-point NAME]");
     findings_clear(&w.f);
 
     fails(&w.g.roads[0].dial, CMG_DIAL_UPGRADE, CMG_DIAL_STATUS, "gw:443: 403 Forbidden (WAF)");
     judge(&w);
-    has(&w.f, "upgrade", VERDICT_FAIL, "takes Upgrade out");
+    has(&w.f, "upgrade", CMG_FINDING_FAIL, "takes Upgrade out");
     has_no(&w.f, "admission");
     findings_clear(&w.f);
 }
@@ -292,7 +293,7 @@ static void instances_are_compared(void **state)
     sound(&w);
     w.g.roads[0].said_of = 3;
     judge(&w);
-    has(&w.f, "instances", VERDICT_WARN, "instance 1 of 3");
+    has(&w.f, "instances", CMG_FINDING_WARN, "instance 1 of 3");
     findings_clear(&w.f);
 }
 
@@ -303,12 +304,12 @@ static void live_channels_count_for_themselves(void **state)
     sound(&w);
     w.g.live[0].road = CMG_ROAD_HTTPS;
     judge(&w);
-    has(&w.f, "channel", VERDICT_WARN, "fell back");
+    has(&w.f, "channel", CMG_FINDING_WARN, "fell back");
     findings_clear(&w.f);
     w.g.live[0].open = false;
     cmg_fail(&w.g.live[0].why, CMG_EDENIED, "the site differs");
     judge(&w);
-    has(&w.f, "channel", VERDICT_FAIL, "the site differs");
+    has(&w.f, "channel", CMG_FINDING_FAIL, "the site differs");
     findings_clear(&w.f);
 }
 
@@ -320,7 +321,7 @@ static void what_was_not_reached_in_time_is_said_to_be_so(void **state)
     w.g.roads[0].dial = (struct facts_dial){ .done = false };
     w.g.client.dial.done = false;
     judge(&w);
-    has(&w.f, "port", VERDICT_WARN, "not looked at");
+    has(&w.f, "port", CMG_FINDING_WARN, "not looked at");
     findings_clear(&w.f);
 }
 
@@ -338,32 +339,35 @@ static void each_fault_of_an_endpoint_is_named(void **state)
         const char *why;
         bool open, on_certificate;
         const char *check;
-        enum verdict verdict;
+        enum cmg_finding_verdict verdict;
         const char *word;
     } rows[] = {
-        { http, NULL, 0, 0, 200, "", true, false, "endpoint", VERDICT_PASS, "200" },
-        { http, NULL, 0, 0, 404, "", true, false, "endpoint", VERDICT_WARN, "another role" },
-        { http, NULL, 0, 0, 401, "", true, false, "endpoint", VERDICT_WARN, "authentication" },
-        { http, NULL, 0, 0, 302, "", true, false, "endpoint", VERDICT_WARN, "redirects" },
-        { http, NULL, 0, 0, 500, "", true, false, "endpoint", VERDICT_FAIL, "fails" },
-        { http, NULL, 0, 0, 403, "", true, false, "endpoint", VERDICT_WARN, "does not serve" },
-        { https, NULL, 0, 0, 403, "", true, false, "endpoint", VERDICT_FAIL, "none is configured" },
-        { https, NULL, 0, 0, 400, "", true, true, "endpoint", VERDICT_FAIL, "none is configured" },
-        { https, NULL, 0, 0, 400, "", true, false, "endpoint", VERDICT_WARN, "does not serve" },
-        { https, pem, 0, 0, 403, "", true, false, "endpoint", VERDICT_FAIL, "refuses" },
+        { http, NULL, 0, 0, 200, "", true, false, "endpoint", CMG_FINDING_PASS, "200" },
+        { http, NULL, 0, 0, 404, "", true, false, "endpoint", CMG_FINDING_WARN, "another role" },
+        { http, NULL, 0, 0, 401, "", true, false, "endpoint", CMG_FINDING_WARN, "authentication" },
+        { http, NULL, 0, 0, 302, "", true, false, "endpoint", CMG_FINDING_WARN, "redirects" },
+        { http, NULL, 0, 0, 500, "", true, false, "endpoint", CMG_FINDING_FAIL, "fails" },
+        { http, NULL, 0, 0, 403, "", true, false, "endpoint", CMG_FINDING_WARN, "does not serve" },
+        { https, NULL, 0, 0, 403, "", true, false, "endpoint", CMG_FINDING_FAIL,
+          "none is configured" },
+        { https, NULL, 0, 0, 400, "", true, true, "endpoint", CMG_FINDING_FAIL,
+          "none is configured" },
+        { https, NULL, 0, 0, 400, "", true, false, "endpoint", CMG_FINDING_WARN, "does not serve" },
+        { https, pem, 0, 0, 403, "", true, false, "endpoint", CMG_FINDING_FAIL, "refuses" },
         { https, NULL, 0, 0, 0, "the peer wants a client certificate and got none", true, false,
-          "endpoint", VERDICT_FAIL, "none is configured" },
-        { http, NULL, 0, 0, 0, "the peer closed", true, false, "endpoint", VERDICT_FAIL, "HTTP" },
-        { http, NULL, CMG_DIAL_NOBODY, 0, 0, "", false, false, "endpoint-port", VERDICT_FAIL,
+          "endpoint", CMG_FINDING_FAIL, "none is configured" },
+        { http, NULL, 0, 0, 0, "the peer closed", true, false, "endpoint", CMG_FINDING_FAIL,
+          "HTTP" },
+        { http, NULL, CMG_DIAL_NOBODY, 0, 0, "", false, false, "endpoint-port", CMG_FINDING_FAIL,
           "nothing listens" },
-        { http, NULL, CMG_DIAL_SILENT, 0, 0, "", false, false, "endpoint-port", VERDICT_FAIL,
+        { http, NULL, CMG_DIAL_SILENT, 0, 0, "", false, false, "endpoint-port", CMG_FINDING_FAIL,
           "filtered" },
-        { http, NULL, CMG_DIAL_NO_NAME, 0, 0, "", false, false, "endpoint-port", VERDICT_FAIL,
+        { http, NULL, CMG_DIAL_NO_NAME, 0, 0, "", false, false, "endpoint-port", CMG_FINDING_FAIL,
           "DNS" },
         { https, NULL, CMG_DIAL_VERDICT, CMG_TLS_ISSUER, 0, "", false, false, "endpoint-tls",
-          VERDICT_FAIL, "the system's roots" },
+          CMG_FINDING_FAIL, "the system's roots" },
         { https, NULL, CMG_DIAL_VERDICT, CMG_TLS_OURS, 0, "", false, false, "endpoint-tls",
-          VERDICT_FAIL, "none is configured" },
+          CMG_FINDING_FAIL, "none is configured" },
     };
     for (size_t i = 0; i < CMG_COUNT(rows); i++) {
         struct point_endpoint_conf conf = { .label = label,
@@ -397,20 +401,20 @@ static void the_certificate_is_judged(void **state)
         int days;
         bool fits, usable, linked;
         const char *name;
-        enum verdict verdict;
+        enum cmg_finding_verdict verdict;
         const char *word;
     } rows[] = {
-        { 90, true, true, true, "cp1", VERDICT_PASS, "90 days left" },
-        { 31, true, true, true, "cp1", VERDICT_PASS, "31 days left" },
-        { 30, true, true, true, "cp1", VERDICT_WARN, "a month" },
-        { 14, true, true, true, "cp1", VERDICT_WARN, "two weeks" },
-        { 7, true, true, true, "cp1", VERDICT_WARN, "a week" },
-        { 1, true, true, true, "cp1", VERDICT_FAIL, "a day" },
-        { -1, true, true, true, "cp1", VERDICT_FAIL, "expired" },
-        { 90, false, true, true, "cp1", VERDICT_FAIL, "key" },
-        { 90, true, false, true, "cp1", VERDICT_FAIL, "clientAuth" },
-        { 90, true, true, false, "cp1", VERDICT_FAIL, "leaf first" },
-        { 90, true, true, true, "cp2", VERDICT_FAIL, "another name" },
+        { 90, true, true, true, "cp1", CMG_FINDING_PASS, "90 days left" },
+        { 31, true, true, true, "cp1", CMG_FINDING_PASS, "31 days left" },
+        { 30, true, true, true, "cp1", CMG_FINDING_WARN, "a month" },
+        { 14, true, true, true, "cp1", CMG_FINDING_WARN, "two weeks" },
+        { 7, true, true, true, "cp1", CMG_FINDING_WARN, "a week" },
+        { 1, true, true, true, "cp1", CMG_FINDING_FAIL, "a day" },
+        { -1, true, true, true, "cp1", CMG_FINDING_FAIL, "expired" },
+        { 90, false, true, true, "cp1", CMG_FINDING_FAIL, "key" },
+        { 90, true, false, true, "cp1", CMG_FINDING_FAIL, "clientAuth" },
+        { 90, true, true, false, "cp1", CMG_FINDING_FAIL, "leaf first" },
+        { 90, true, true, true, "cp2", CMG_FINDING_FAIL, "another name" },
     };
     const struct cmg_err none = { .code = CMG_OK };
     for (size_t i = 0; i < CMG_COUNT(rows); i++) {
@@ -432,7 +436,7 @@ static void the_certificate_is_judged(void **state)
     cmg_fail(&err, CMG_ECONF, "cp.pem cannot be read");
     judge_certificate(&f, "cp.pem", "cp1", CMG_ECONF, &own, &err, NOW);
     is_helpful(&f);
-    has(&f, "certificate", VERDICT_FAIL, "cannot be read");
+    has(&f, "certificate", CMG_FINDING_FAIL, "cannot be read");
     findings_clear(&f);
 }
 
@@ -441,12 +445,15 @@ static void the_clock_is_judged_by_the_majority_of_one(void **state)
     (void)state;
     static const struct {
         int a, b; /* two others, by how much they are ahead of us */
-        enum verdict verdict;
+        enum cmg_finding_verdict verdict;
         const char *word;
     } rows[] = {
-        { 0, 0, VERDICT_PASS, "agrees" },   { 60, -60, VERDICT_PASS, "60 s" },
-        { 61, 61, VERDICT_WARN, "behind" }, { -300, -300, VERDICT_WARN, "before" },
-        { 301, 301, VERDICT_FAIL, "NTP" },  { 7200, 2, VERDICT_WARN, "a has the wrong time" },
+        { 0, 0, CMG_FINDING_PASS, "agrees" },
+        { 60, -60, CMG_FINDING_PASS, "60 s" },
+        { 61, 61, CMG_FINDING_WARN, "behind" },
+        { -300, -300, CMG_FINDING_WARN, "before" },
+        { 301, 301, CMG_FINDING_FAIL, "NTP" },
+        { 7200, 2, CMG_FINDING_WARN, "a has the wrong time" },
     };
     for (size_t i = 0; i < CMG_COUNT(rows); i++) {
         const struct facts_date d[] = { { "a", NOW + rows[i].a, NOW },
@@ -460,7 +467,7 @@ static void the_clock_is_judged_by_the_majority_of_one(void **state)
     struct findings f = { 0 };
     judge_clock(&f, NULL, 0);
     is_helpful(&f);
-    has(&f, "clock", VERDICT_WARN, "nobody");
+    has(&f, "clock", CMG_FINDING_WARN, "nobody");
     findings_clear(&f);
 }
 
@@ -473,12 +480,12 @@ static void the_configuration_is_judged(void **state)
     struct point_conf c = { .endpoints = e, .nendpoints = 1 };
     struct findings f = { 0 };
     judge_configuration(&f, &c);
-    has(&f, "configuration", VERDICT_PASS, "nothing to warn of");
+    has(&f, "configuration", CMG_FINDING_PASS, "nothing to warn of");
     findings_clear(&f);
     e[0].url = http;
     judge_configuration(&f, &c);
     is_helpful(&f);
-    has(&f, "configuration", VERDICT_WARN, "without TLS");
+    has(&f, "configuration", CMG_FINDING_WARN, "without TLS");
     findings_clear(&f);
     e[0].url = https;
     c.proxy.url = proxy;
@@ -486,7 +493,7 @@ static void the_configuration_is_judged(void **state)
     c.proxy.auth = CMG_PROXY_AUTH_BASIC;
     judge_configuration(&f, &c);
     is_helpful(&f);
-    has(&f, "configuration", VERDICT_WARN, "by Basic");
+    has(&f, "configuration", CMG_FINDING_WARN, "by Basic");
     findings_clear(&f);
 }
 
@@ -496,7 +503,7 @@ static void what_a_peer_said_is_always_json(void **state)
 {
     (void)state;
     struct findings f = { 0 };
-    struct finding *x = finding_new(&f, "tls", VERDICT_FAIL);
+    struct finding *x = finding_new(&f, "tls", CMG_FINDING_FAIL);
     finding_says(x, "a \xff and\r\na line");
     json_t *line = finding_json(x);
     assert_string_equal("a ? and??a line", json_string_value(json_object_get(line, "says")));
