@@ -57,7 +57,7 @@ struct analysis {
     size_t njobs, next;
     unsigned running, closing;
     size_t told; /* jobs whose findings are out: all before that */
-    unsigned totals[VERDICTS];
+    unsigned totals[CMG_FINDING_FAIL + 1];
     struct cmg_timer *timer;
     struct cmg_task begin;
 };
@@ -139,10 +139,10 @@ static void tell_clock(struct analysis *a)
 
 static void tell_totals(struct analysis *a, const char *stopped)
 {
-    json_t *line =
-        json_pack("{s:{s:i,s:i,s:i},s:I,s:s?}", "totals", "pass", (int)a->totals[VERDICT_PASS],
-                  "warn", (int)a->totals[VERDICT_WARN], "fail", (int)a->totals[VERDICT_FAIL], "ms",
-                  (json_int_t)(cmg_clock_ms() - a->started_ms), "stopped", stopped);
+    json_t *line = json_pack(
+        "{s:{s:i,s:i,s:i},s:I,s:s?}", "totals", "pass", (int)a->totals[CMG_FINDING_PASS], "warn",
+        (int)a->totals[CMG_FINDING_WARN], "fail", (int)a->totals[CMG_FINDING_FAIL], "ms",
+        (json_int_t)(cmg_clock_ms() - a->started_ms), "stopped", stopped);
     if (!line)
         abort();
     if (a->deaf)
@@ -198,9 +198,9 @@ static void end(struct analysis *a, const char *stopped)
     if (a->over)
         return;
     tell_totals(a, stopped);
-    log_notice("analyze.end", KV("pass", a->totals[VERDICT_PASS]),
-               KV("warn", a->totals[VERDICT_WARN]), KV("fail", a->totals[VERDICT_FAIL]),
-               KV("ms", cmg_clock_ms() - a->started_ms), KV("stopped", stopped));
+    log_notice("analyze.end", KV("pass", a->totals[CMG_FINDING_PASS]),
+               KV("warn", a->totals[CMG_FINDING_WARN]), KV("fail", a->totals[CMG_FINDING_FAIL]),
+               KV("ms", cmg_clock_ms() - a->started_ms), KV("why", stopped));
     a->over = true;
     a->closing++; /* while we are in here */
     cmg_timer_stop(a->timer);

@@ -28,7 +28,7 @@ static bool wants_certificate(const struct facts_endpoint *e)
 
 static void blame_certificate(struct finding *x, const struct facts_endpoint *e, const char *says)
 {
-    x->verdict = VERDICT_FAIL;
+    x->verdict = CMG_FINDING_FAIL;
     finding_says(x, "%s", says);
     if (e->conf->certificate) {
         finding_means(x, "the endpoint refuses the client certificate that it is shown");
@@ -45,7 +45,7 @@ static void blame_certificate(struct finding *x, const struct facts_endpoint *e,
 static void blame_connection(struct finding *x, const struct facts_endpoint *e)
 {
     const struct cmg_dial_result *d = &e->web.dial.result;
-    x->verdict = VERDICT_FAIL;
+    x->verdict = CMG_FINDING_FAIL;
     finding_says(x, "%s", d->err.text);
     switch (d->cause) {
     case CMG_DIAL_NO_NAME:
@@ -79,10 +79,10 @@ static bool judge_connection(struct findings *f, const struct facts_endpoint *e,
     snprintf(where, sizeof(where), "[endpoint %.80s]", e->conf->label);
     const struct judged_tls t = { where, "url", e->conf->ca_file, e->conf->url };
     struct finding *x =
-        finding_new(f, is_https(e) ? "endpoint-tls" : "endpoint-port", VERDICT_PASS);
+        finding_new(f, is_https(e) ? "endpoint-tls" : "endpoint-port", CMG_FINDING_PASS);
     name_endpoint(x, e);
     if (!d->done) {
-        x->verdict = VERDICT_FAIL;
+        x->verdict = CMG_FINDING_FAIL;
         finding_says(x, "not looked at: the time of the analysis was over");
         finding_means(x, "other connections take very long");
         finding_do(x, "analyze again when what is told above is mended");
@@ -104,21 +104,21 @@ static void blame_status(struct finding *x, const struct facts_endpoint *e)
 {
     unsigned status = e->web.status;
     if (status == 404) {
-        x->verdict = VERDICT_WARN;
+        x->verdict = CMG_FINDING_WARN;
         finding_means(x, "a web server answers, and has not what this role has: another role, "
                          "site or prefix?");
         finding_do(x, "see role and url in [endpoint %.60s], and the role's installation there",
                    e->conf->label);
     } else if (status >= 500) {
-        x->verdict = VERDICT_FAIL;
+        x->verdict = CMG_FINDING_FAIL;
         finding_means(x, "the endpoint's own application fails");
         finding_do(x, "see its log: application pool, database, mpcontrol.log or WsusCtrl.log");
     } else if (status >= 300 && status < 400) {
-        x->verdict = VERDICT_WARN;
+        x->verdict = CMG_FINDING_WARN;
         finding_means(x, "it redirects; clients would be told a place inside the site");
         finding_do(x, "set url to where it redirects to, or end the redirect");
     } else {
-        x->verdict = VERDICT_WARN;
+        x->verdict = CMG_FINDING_WARN;
         finding_means(x, "it is there, and does not serve this machine");
         finding_do(x, "see its authentication settings");
     }
@@ -128,14 +128,14 @@ static void judge_answer(struct findings *f, const struct facts_endpoint *e)
 {
     const struct facts_web *w = &e->web;
     char says[256];
-    struct finding *x = finding_new(f, "endpoint", VERDICT_PASS);
+    struct finding *x = finding_new(f, "endpoint", CMG_FINDING_PASS);
     name_endpoint(x, e);
     if (wants_certificate(e)) {
         blame_certificate(x, e, w->why.text);
         return;
     }
     if (!w->status) {
-        x->verdict = VERDICT_FAIL;
+        x->verdict = CMG_FINDING_FAIL;
         finding_says(x, "no answer to GET %.200s: %s", e->path, w->why.text);
         finding_means(x, "what listens there does not speak HTTP, or its application hangs");
         finding_do(x, "see whether url has the right scheme and port, and the log there");
@@ -143,7 +143,7 @@ static void judge_answer(struct findings *f, const struct facts_endpoint *e)
     }
     snprintf(says, sizeof(says), "GET %.200s is answered with %u", e->path, w->status);
     finding_says(x, "%s", says);
-    if (w->status == 403 && is_https(e))
+    if (is_https(e) && (w->status == 403 || w->on_certificate))
         blame_certificate(x, e, says);
     else if (w->status < 200 || w->status >= 300)
         blame_status(x, e);

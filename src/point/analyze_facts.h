@@ -45,10 +45,11 @@ struct facts_road {
 /* One request that was made, and its answer. */
 struct facts_web {
     struct facts_dial dial;
-    unsigned status;    /* 0: no answer, see `why` */
-    struct cmg_err why; /* dial.open, and no status */
-    int64_t date;       /* of the answer; -1: it said none */
-    int64_t at;         /* our own clock then; seconds since 1970 */
+    unsigned status;     /* 0: no answer, see `why` */
+    struct cmg_err why;  /* dial.open, and no status */
+    bool on_certificate; /* the page of a refusal speaks of a certificate */
+    int64_t date;        /* of the answer; -1: it said none */
+    int64_t at;          /* our own clock then; seconds since 1970 */
 };
 
 /* What the daemon's own channel to an instance does meanwhile. */

@@ -25,12 +25,12 @@ static bool works(const struct facts_road *r)
 }
 
 /* An instance that is reached on its other road is served: then this road's fault is a warning. */
-static enum verdict weight(const struct facts_gateway *g, const struct facts_road *r)
+static enum cmg_finding_verdict weight(const struct facts_gateway *g, const struct facts_road *r)
 {
     for (size_t i = 0; i < g->nroads; i++)
         if (&g->roads[i] != r && g->roads[i].instance == r->instance && works(&g->roads[i]))
-            return VERDICT_WARN;
-    return VERDICT_FAIL;
+            return CMG_FINDING_WARN;
+    return CMG_FINDING_FAIL;
 }
 
 static bool unreached(const struct facts_dial *d)
@@ -82,7 +82,7 @@ static void judge_name(struct findings *f, const struct facts_gateway *g, bool p
         }
     if ((!bad && !good) || (!bad && (proxied || is_address(name))))
         return;
-    struct finding *x = finding_new(f, "dns", bad ? VERDICT_FAIL : VERDICT_PASS);
+    struct finding *x = finding_new(f, "dns", bad ? CMG_FINDING_FAIL : CMG_FINDING_PASS);
     finding_subject(x, "%.120s of cmg %.60s", name, g->conf->label);
     if (!bad) {
         finding_says(x, "resolves; reached at %s", good->peer);
@@ -116,7 +116,7 @@ static void ports_of(const struct facts_gateway *g, enum cmg_road road, char *ou
 static void blame_port(struct finding *x, const struct facts_gateway *g, const struct facts_road *r)
 {
     char ports[32];
-    const char *spare = x->verdict == VERDICT_WARN ? "; the other road serves meanwhile" : "";
+    const char *spare = x->verdict == CMG_FINDING_WARN ? "; the other road serves meanwhile" : "";
     ports_of(g, r->road, ports, sizeof(ports));
     switch (r->dial.result.cause) {
     case CMG_DIAL_NOBODY:
@@ -151,7 +151,7 @@ static bool judge_port(struct findings *f, const struct facts_gateway *g,
     if (failed_on_the_way(&r->dial))
         return false;
     bool failed = !r->dial.done || unreached(&r->dial) || failed_at(&r->dial, CMG_DIAL_CONNECT);
-    struct finding *x = finding_new(f, "port", failed ? weight(g, r) : VERDICT_PASS);
+    struct finding *x = finding_new(f, "port", failed ? weight(g, r) : CMG_FINDING_PASS);
     name_road(x, g, r);
     if (!r->dial.done) {
         finding_says(x, "not looked at: the time of the analysis was over");
@@ -208,7 +208,7 @@ static void judge_proxy(struct findings *f, const struct facts_gateway *g,
     bool failed = failed_at(&r->dial, CMG_DIAL_PROXY);
     if (!r->proxied || !r->dial.done || r->dial.result.cause == CMG_DIAL_NO_NAME)
         return;
-    struct finding *x = finding_new(f, "proxy", failed ? weight(g, r) : VERDICT_PASS);
+    struct finding *x = finding_new(f, "proxy", failed ? weight(g, r) : CMG_FINDING_PASS);
     finding_subject(x, "%.100s to %u of cmg %.60s", g->proxy, r->port, g->conf->label);
     if (failed)
         blame_proxy(x, g, r);
@@ -231,7 +231,7 @@ static bool judge_tls(struct findings *f, const struct facts_gateway *g, const s
     /* That the gateway refuses our certificate is about admission, not about its own. */
     bool refused = d->cause == CMG_DIAL_VERDICT && d->seen.fault == CMG_TLS_OURS;
     bool failed = failed_at(&r->dial, CMG_DIAL_TLS) && !refused;
-    struct finding *x = finding_new(f, "tls", VERDICT_PASS);
+    struct finding *x = finding_new(f, "tls", CMG_FINDING_PASS);
     name_road(x, g, r);
     if (failed) {
         judge_tls_failure(x, d, &t);
@@ -265,7 +265,7 @@ static void judge_interception(struct findings *f, const struct facts_gateway *g
             other = d->result.seen.issuer;
     if (!foreign || (!other && !by_proxy))
         return;
-    struct finding *x = finding_new(f, "interception", VERDICT_FAIL);
+    struct finding *x = finding_new(f, "interception", CMG_FINDING_FAIL);
     finding_subject(x, "%.120s of cmg %.60s", g->conf->service, g->conf->label);
     finding_says(x, "a certificate for the right name is issued by \"%s\"%s%s%s",
                  foreign->result.seen.issuer, other ? "; on another road it is by \"" : "",
@@ -294,7 +294,7 @@ static bool judge_upgrade(struct findings *f, const struct facts_gateway *g,
                   r->dial.result.cause != CMG_DIAL_VERDICT;
     if (r->road != CMG_ROAD_HTTPS || failed_at(&r->dial, CMG_DIAL_TLS))
         return !failed;
-    struct finding *x = finding_new(f, "upgrade", failed ? weight(g, r) : VERDICT_PASS);
+    struct finding *x = finding_new(f, "upgrade", failed ? weight(g, r) : CMG_FINDING_PASS);
     name_road(x, g, r);
     if (!failed) {
         finding_says(x, r->dial.open ? "HTTP Upgrade passes"
@@ -331,7 +331,7 @@ static void judge_admission(struct findings *f, const struct facts_gateway *g,
     bool good = works(r);
     if (r->dial.open && r->admission == ADMISSION_UNKNOWN)
         return;
-    struct finding *x = finding_new(f, "admission", good ? VERDICT_PASS : weight(g, r));
+    struct finding *x = finding_new(f, "admission", good ? CMG_FINDING_PASS : weight(g, r));
     name_road(x, g, r);
     if (good)
         finding_says(x, "admitted by %.100s version %s, instance %u of %u",
@@ -349,7 +349,7 @@ static void judge_numbers(struct findings *f, const struct facts_gateway *g,
     bool other = r->said != r->instance, count = r->said_of != (unsigned)g->conf->instances;
     if (!other && !count)
         return;
-    struct finding *x = finding_new(f, "instances", VERDICT_WARN);
+    struct finding *x = finding_new(f, "instances", CMG_FINDING_WARN);
     name_road(x, g, r);
     finding_says(x, "what answers is instance %u of %u; configured is instance %u of %u", r->said,
                  r->said_of, r->instance, (unsigned)g->conf->instances);
@@ -364,7 +364,7 @@ static void judge_road(struct findings *f, const struct facts_gateway *g,
 {
     judge_proxy(f, g, r);
     if (failed_at(&r->dial, CMG_DIAL_SETUP)) {
-        struct finding *x = finding_new(f, "port", VERDICT_FAIL);
+        struct finding *x = finding_new(f, "port", CMG_FINDING_FAIL);
         name_road(x, g, r);
         finding_says(x, "%s", r->dial.result.err.text);
         finding_means(x, "nothing was sent: it failed on this machine");
@@ -388,9 +388,9 @@ static void judge_live(struct findings *f, const struct facts_gateway *g, unsign
                   g->conf->transport == CMG_TRANSPORT_AUTO &&
                   g->conf->deployment == CMG_DEPLOYMENT_CLOUD_SERVICE;
     struct finding *x = finding_new(f, "channel",
-                                    !l->open ? VERDICT_FAIL
-                                    : fallen ? VERDICT_WARN
-                                             : VERDICT_PASS);
+                                    !l->open ? CMG_FINDING_FAIL
+                                    : fallen ? CMG_FINDING_WARN
+                                             : CMG_FINDING_PASS);
     finding_subject(x, "cmg %.60s instance %u", g->conf->label, instance);
     if (!l->open) {
         finding_says(x, "no channel is open%s%.300s", l->why.text[0] ? "; the last failure: " : "",
@@ -421,9 +421,9 @@ static void judge_client(struct findings *f, const struct facts_gateway *g, int6
     bool good = w->status >= 200 && w->status < 500;
     /* From inside the site the clients' port may be closed on purpose. */
     struct finding *x = finding_new(f, "client",
-                                    good            ? VERDICT_PASS
-                                    : !w->dial.open ? VERDICT_WARN
-                                                    : VERDICT_FAIL);
+                                    good            ? CMG_FINDING_PASS
+                                    : !w->dial.open ? CMG_FINDING_WARN
+                                                    : CMG_FINDING_FAIL);
     finding_subject(x, "%.120s:%u, as clients reach it", g->conf->service, g->client_port);
     if (good) {
         finding_says(x, "the gateway answers a client's request (%u)", w->status);
@@ -447,7 +447,7 @@ static void judge_client(struct findings *f, const struct facts_gateway *g, int6
 void judge_gateway(struct findings *f, const struct facts_gateway *g, int64_t now)
 {
     if (g->unusable) {
-        struct finding *x = finding_new(f, "configuration", VERDICT_FAIL);
+        struct finding *x = finding_new(f, "configuration", CMG_FINDING_FAIL);
         finding_subject(x, "[cmg %.60s]", g->conf->label);
         finding_says(x, "ca-file, or our own certificate or key, cannot be loaded now");
         finding_means(x, "no new channel can be made, and a restart fails");

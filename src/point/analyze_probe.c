@@ -41,6 +41,8 @@ struct probe {
     struct facts_road *road; /* borrowed */
     struct facts_web *web;   /* borrowed */
     char *path, *authority;  /* owned */
+    char page[1024];         /* how the page of a refusal begins */
+    size_t npage;
     unsigned talk_ms;
     void (*on_done)(void *arg); /* NULL: called, or nobody wants to know */
     void (*on_gone)(void *arg);
@@ -175,6 +177,12 @@ static void talk_h2(struct probe *p, struct cmg_stream *taken)
 
 /* ---- a request ---- */
 
+/* Web servers that want a certificate over TLS that is up already say so in the page only. */
+static bool explains(unsigned status)
+{
+    return status == 400 || status == 403;
+}
+
 static void on_head(void *arg, const struct cmg_head *head)
 {
     struct probe *p = arg;
@@ -184,12 +192,21 @@ static void on_head(void *arg, const struct cmg_head *head)
     p->web->status = head->status;
     p->web->date = date ? cmg_times_http_get(date->value) : -1;
     p->web->at = cmg_clock_unix();
-    finish(p);
+    if (head->end || !explains(head->status))
+        finish(p);
 }
 
 static void on_body(void *arg, struct cmg_str bytes)
 {
-    (void)arg, (void)bytes;
+    struct probe *p = arg;
+    if (p->state != TALKING)
+        return;
+    size_t n = bytes.n < sizeof(p->page) - 1 - p->npage ? bytes.n : sizeof(p->page) - 1 - p->npage;
+    memcpy(p->page + p->npage, bytes.p, n);
+    p->npage += n;
+    p->web->on_certificate = strcasestr(p->page, "certificate");
+    if (p->web->on_certificate || p->npage == sizeof(p->page) - 1)
+        finish(p);
 }
 
 static void on_end(void *arg, const struct cmg_field *trailers, size_t n)
@@ -197,6 +214,7 @@ static void on_end(void *arg, const struct cmg_field *trailers, size_t n)
     struct probe *p = arg;
     (void)trailers, (void)n;
     p->x = NULL;
+    finish(p);
 }
 
 static void on_room(void *arg)
@@ -210,7 +228,8 @@ static void on_exchange_gone(void *arg, const struct cmg_fault *why)
     p->x = NULL;
     if (p->state != TALKING)
         return;
-    cmg_fail(&p->web->why, why->code, "%s", why->text);
+    if (!p->web->status)
+        cmg_fail(&p->web->why, why->code, "%s", why->text);
     finish(p);
 }
 

@@ -11,7 +11,7 @@ enum { DAY_S = 86400, CLOCK_WARN_S = 60, CLOCK_FAIL_S = 300 };
 
 static void plain_http(struct findings *f, const struct point_endpoint_conf *e)
 {
-    struct finding *x = finding_new(f, "configuration", VERDICT_WARN);
+    struct finding *x = finding_new(f, "configuration", CMG_FINDING_WARN);
     finding_subject(x, "[endpoint %s] url", e->label);
     finding_says(x, "%s is reached without TLS", e->url);
     finding_means(x, "whoever can listen between here and the endpoint reads what clients send");
@@ -20,7 +20,7 @@ static void plain_http(struct findings *f, const struct point_endpoint_conf *e)
 
 static void plain_password(struct findings *f, const struct point_conf *c)
 {
-    struct finding *x = finding_new(f, "configuration", VERDICT_WARN);
+    struct finding *x = finding_new(f, "configuration", CMG_FINDING_WARN);
     finding_subject(x, "[proxy] auth");
     finding_says(x, "the proxy is told a password by Basic, without TLS");
     finding_means(x, "whoever can listen between here and the proxy reads the password of %.60s",
@@ -39,7 +39,7 @@ void judge_configuration(struct findings *f, const struct point_conf *c)
         plain_password(f, c);
     if (f->n > before)
         return;
-    struct finding *x = finding_new(f, "configuration", VERDICT_PASS);
+    struct finding *x = finding_new(f, "configuration", CMG_FINDING_PASS);
     finding_subject(x, "the whole configuration");
     finding_says(x, "%zu gateways, %zu endpoints, nothing to warn of", c->ncmgs, c->nendpoints);
 }
@@ -61,7 +61,7 @@ static void say_who(struct finding *x, const struct cmg_tls_own *own, int64_t no
 
 static void broken(struct finding *x, const char *means, const char *remedy)
 {
-    x->verdict = VERDICT_FAIL;
+    x->verdict = CMG_FINDING_FAIL;
     finding_means(x, "%s", means);
     finding_do(x, "%s", remedy);
 }
@@ -75,7 +75,7 @@ static void judge_validity(struct finding *x, const struct cmg_tls_own *own, int
         broken(x, "the certificate is not valid yet, or the clock here is slow",
                "set the clock (NTP), or wait for the certificate's first day");
     } else if (days <= 30) {
-        x->verdict = days <= 1 ? VERDICT_FAIL : VERDICT_WARN;
+        x->verdict = days <= 1 ? CMG_FINDING_FAIL : CMG_FINDING_WARN;
         finding_means(x, "the certificate ends in %s",
                       days <= 1    ? "a day or less"
                       : days <= 7  ? "a week or less"
@@ -88,7 +88,7 @@ static void judge_validity(struct finding *x, const struct cmg_tls_own *own, int
 void judge_certificate(struct findings *f, const char *path, const char *name, enum cmg_rc rc,
                        const struct cmg_tls_own *own, const struct cmg_err *err, int64_t now)
 {
-    struct finding *x = finding_new(f, "certificate", VERDICT_PASS);
+    struct finding *x = finding_new(f, "certificate", CMG_FINDING_PASS);
     finding_subject(x, "%s", path);
     if (rc != CMG_OK) {
         finding_says(x, "%s", err->text);
@@ -140,10 +140,10 @@ void judge_clock(struct findings *f, const struct facts_date *d, size_t n)
             worst = &d[i];
         agrees = agrees || llabs(off_by(&d[i])) <= CLOCK_WARN_S;
     }
-    struct finding *x = finding_new(f, "clock", VERDICT_PASS);
+    struct finding *x = finding_new(f, "clock", CMG_FINDING_PASS);
     finding_subject(x, "the clock of this machine");
     if (!worst) {
-        x->verdict = VERDICT_WARN;
+        x->verdict = CMG_FINDING_WARN;
         finding_says(x, "nobody was reached who tells the time");
         finding_means(x, "whether the clock is right is not known");
         finding_do(x, "see whether NTP runs: timedatectl");
@@ -152,7 +152,8 @@ void judge_clock(struct findings *f, const struct facts_date *d, size_t n)
     say_clock(x, worst);
     if (llabs(off_by(worst)) <= CLOCK_WARN_S)
         return;
-    x->verdict = llabs(off_by(worst)) > CLOCK_FAIL_S && !agrees ? VERDICT_FAIL : VERDICT_WARN;
+    x->verdict =
+        llabs(off_by(worst)) > CLOCK_FAIL_S && !agrees ? CMG_FINDING_FAIL : CMG_FINDING_WARN;
     if (agrees) {
         finding_means(x, "others agree with the clock here: %s has the wrong time", worst->who);
         finding_do(x, "set the clock there (NTP): tokens and certificates are judged by it");

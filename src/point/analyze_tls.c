@@ -84,7 +84,7 @@ static void by_fault(struct finding *x, const struct cmg_tls_seen *s, const stru
 void judge_tls_failure(struct finding *x, const struct cmg_dial_result *r,
                        const struct judged_tls *t)
 {
-    x->verdict = VERDICT_FAIL;
+    x->verdict = CMG_FINDING_FAIL;
     finding_says(x, "%s", r->err.text);
     if (r->cause == CMG_DIAL_VERDICT) {
         by_fault(x, &r->seen, t);
@@ -107,7 +107,7 @@ void judge_tls_success(struct finding *x, const struct cmg_tls_seen *s, int64_t 
                  s->names, s->issuer, (long long)days);
     if (days > ENDS_SOON_DAYS)
         return;
-    x->verdict = VERDICT_WARN;
+    x->verdict = CMG_FINDING_WARN;
     finding_means(x, "the server's certificate ends soon; then nothing connects any more");
     finding_do(x, "have it renewed there");
 }

@@ -7,17 +7,13 @@
 
 #include "cmg/base/alloc.h"
 
-const char *const verdict_names[] = {
-    [VERDICT_PASS] = "pass", [VERDICT_WARN] = "warn", [VERDICT_FAIL] = "fail"
-};
-
 void findings_clear(struct findings *f)
 {
     free(f->v);
     *f = (struct findings){ 0 };
 }
 
-struct finding *finding_new(struct findings *f, const char *check, enum verdict verdict)
+struct finding *finding_new(struct findings *f, const char *check, enum cmg_finding_verdict verdict)
 {
     if (f->n == f->room) {
         f->room = f->room ? 2 * f->room : 16;
@@ -66,32 +62,10 @@ void finding_do(struct finding *x, const char *fmt, ...)
     PUT(x, remedy, fmt);
 }
 
-/* What a peer or a certificate said may be no UTF-8, which JSON must be. */
-static void set(json_t *line, const char *name, const char *text)
-{
-    char ascii[sizeof(((struct finding *)0)->says)];
-    json_t *value = json_string(text);
-    if (!value) {
-        snprintf(ascii, sizeof(ascii), "%s", text);
-        for (char *p = ascii; *p; p++)
-            if ((unsigned char)*p > 0x7e)
-                *p = '?';
-        value = json_string(ascii);
-    }
-    if (!value || json_object_set_new(line, name, value) != 0)
-        abort();
-}
-
 json_t *finding_json(const struct finding *x)
 {
-    json_t *line = json_object();
-    if (!line)
-        abort();
-    set(line, "check", x->check);
-    set(line, "subject", x->subject);
-    set(line, "verdict", verdict_names[x->verdict]);
-    set(line, "says", x->says);
-    set(line, "means", x->means);
-    set(line, "do", x->remedy);
-    return line;
+    const struct cmg_finding line = {
+        x->check, x->subject, x->verdict, x->says, x->means, x->remedy
+    };
+    return cmg_finding_json(&line);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What an analysis found: one line for each thing that was looked at. Pure. */
+/* What an analysis found, in a list whose sentences are its own. Pure. */
 #ifndef CMG_POINT_FINDINGS_H
 #define CMG_POINT_FINDINGS_H
 
@@ -7,15 +7,12 @@
 #include <stddef.h>
 
 #include "cmg/base/err.h"
-
-enum verdict { VERDICT_PASS, VERDICT_WARN, VERDICT_FAIL };
-enum { VERDICTS = VERDICT_FAIL + 1 };
-extern const char *const verdict_names[]; /* "pass", "warn", "fail" */
+#include "cmg/daemon/finding.h"
 
 struct finding {
     const char *check; /* "port": a word that stays, for programs    */
     char subject[192]; /* what was looked at                         */
-    enum verdict verdict;
+    enum cmg_finding_verdict verdict;
     char says[400];  /* what was seen                              */
     char means[400]; /* what follows from it; "" when it passed     */
     char remedy[400];
@@ -29,7 +26,8 @@ struct findings {
 void findings_clear(struct findings *f);
 
 /* Appends one, whose other texts are empty; good until the next is appended. */
-struct finding *finding_new(struct findings *f, const char *check, enum verdict verdict);
+struct finding *finding_new(struct findings *f, const char *check,
+                            enum cmg_finding_verdict verdict);
 
 /* Each is cut to its room. Control characters become '?'. */
 void finding_subject(struct finding *x, const char *fmt, ...) CMG_PRINTF(2, 3);
@@ -37,7 +35,7 @@ void finding_says(struct finding *x, const char *fmt, ...) CMG_PRINTF(2, 3);
 void finding_means(struct finding *x, const char *fmt, ...) CMG_PRINTF(2, 3);
 void finding_do(struct finding *x, const char *fmt, ...) CMG_PRINTF(2, 3);
 
-/* {"check":..,"subject":..,"verdict":..,"says":..,"means":..,"do":..}, for the caller to own. */
+/* One line, for the caller to own. */
 json_t *finding_json(const struct finding *x);
 
 #endif

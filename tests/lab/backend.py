@@ -399,6 +399,9 @@ class Backend:
     def _soap(self, c: Connection, r: Request) -> bool:
         body = r.body.read()
         action = (r.head.get("SOAPAction") or "").strip('"')
+        if r.method in ("GET", "HEAD"):  # the page that describes the service
+            c.answer(r, 200, "OK", [("Content-Type", "text/html")], b"<html></html>")
+            return True
         if r.method != "POST" or not action:
             c.answer(r, 500, "Internal Server Error", [("Content-Type", "text/xml")])
             return True
