@@ -40,6 +40,8 @@ const struct refusal refusal_busy =
     { 503, "CMGService_Busy", "connection_limit_reached", RETRY_AFTER_S, NULL };
 const struct refusal refusal_no_point =
     { 503, "CMGService_No_Connection_Point", "destination_unavailable", RETRY_AFTER_S, NULL };
+const struct refusal refusal_draining =
+    { 503, "CMGService_Draining", "destination_unavailable", 1, NULL };
 const struct refusal refusal_channel_failed =
     { 502, "CMGService_Bad_Gateway", "connection_terminated", 0, NULL };
 const struct refusal refusal_bad_answer =

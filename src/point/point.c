@@ -18,8 +18,10 @@ enum {
     DIALS_PER_ENDPOINT = 8,
     DIALS_PER_INSTANCE = 2, /* an attempt and a probe */
     GREETING_MS = 15000,
-    READY_MS = 30000,      /* ready after so long, whatever the cloud does */
-    LAST_RESORT_MS = 5000, /* for what should be gone after a drain        */
+    READY_MS = 30000,        /* ready after so long, whatever the cloud does */
+    DRAIN_LOOK_MS = 250,     /* how often a drain looks at what is left           */
+    DRAIN_ANSWERS_MS = 1000, /* of the drain: for answers that tell to come again */
+    LAST_RESORT_MS = 5000,   /* for what should be gone after a drain        */
     HEAD_BYTES = 64 * 1024
 };
 
@@ -198,6 +200,16 @@ static void on_drain_time(void *arg)
     _exit(EXIT_FAILURE); /* a service manager that waits is worse than a defect that is logged */
 }
 
+/* Clients are answered while the channels are still there to carry it. */
+static void on_drain_look(void *arg)
+{
+    struct point *p = arg;
+    int64_t drain_ms = p->conf->point.drain_ms, half = drain_ms / 2;
+    int64_t late_ms = drain_ms - (half < DRAIN_ANSWERS_MS ? half : DRAIN_ANSWERS_MS);
+    cmg_timer_set(p->drain_look, DRAIN_LOOK_MS);
+    relay_drain(p, cmg_loop_now_ms(p->loop) - p->draining_since_ms >= late_ms);
+}
+
 static void on_change(void *arg, struct cmg_keeper *keeper)
 {
     (void)keeper;
@@ -310,6 +322,7 @@ void *point_start(struct cmg_loop *l, const void *conf, struct cmg_err *err)
     p->loop = l;
     p->conf = c;
     TAILQ_INIT(&p->keepings);
+    TAILQ_INIT(&p->relays);
     cmg_random(&p->id_prefix, sizeof(p->id_prefix));
     p->channel_dialer = cmg_dialer_new(l, DIAL_THREADS, DIALS_PER_INSTANCE);
     p->endpoint_dialer = cmg_dialer_new(l, DIAL_THREADS, DIALS_PER_ENDPOINT);
@@ -325,6 +338,7 @@ void *point_start(struct cmg_loop *l, const void *conf, struct cmg_err *err)
     p->ready_timer = cmg_timer_new(l, on_ready_time, p);
     cmg_timer_set(p->ready_timer, READY_MS);
     p->drain_timer = cmg_timer_new(l, on_drain_time, p);
+    p->drain_look = cmg_timer_new(l, on_drain_look, p);
     show_status(p);
     return p;
 }
@@ -361,7 +375,9 @@ void point_drain(void *daemon, void (*done)(void *arg), void *arg)
     p->on_drained = done;
     p->on_drained_arg = arg;
     log_notice("point.draining", KV("requests", p->in_flight));
+    p->draining_since_ms = cmg_loop_now_ms(p->loop);
     cmg_timer_set(p->drain_timer, p->conf->point.drain_ms + LAST_RESORT_MS);
+    cmg_timer_set(p->drain_look, DRAIN_LOOK_MS);
     show_status(p);
     TAILQ_FOREACH(k, &p->keepings, entry)
     {
@@ -400,6 +416,7 @@ void point_free(void *daemon)
     cmg_certificates_free(p->certificates);
     cmg_timer_free(p->ready_timer);
     cmg_timer_free(p->drain_timer);
+    cmg_timer_free(p->drain_look);
     cmg_dialer_free(p->channel_dialer);
     cmg_dialer_free(p->endpoint_dialer);
     free(p);

@@ -18,6 +18,7 @@
 #include "point/options.h"
 
 struct cmg_certificates;
+struct relay;
 struct keeping; /* a keeper and what it borrows */
 
 struct point {
@@ -28,6 +29,7 @@ struct point {
     struct endpoints *endpoints;
     unsigned retiring; /* endpoints that still finish requests */
     TAILQ_HEAD(, keeping) keepings;
+    TAILQ_HEAD(, relay) relays; /* in flight: in_flight of them */
     unsigned in_flight;
 
     bool told_unread; /* relay.identity_unread: once is enough */
@@ -37,8 +39,9 @@ struct point {
     /* Where a head is put together on its way through; used and left in one call. */
     struct cmg_field fields[CMG_H1_FIELDS + PASSPORT_MAX + 4];
 
-    struct cmg_timer *ready_timer, *drain_timer;
+    struct cmg_timer *ready_timer, *drain_timer, *drain_look;
     bool draining;
+    int64_t draining_since_ms;
     void (*on_drained)(void *arg);
     void *on_drained_arg;
 };
