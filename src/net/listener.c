@@ -284,7 +284,7 @@ uint16_t cmg_listener_port(const struct cmg_listener *l)
     return l->port;
 }
 
-void cmg_listener_pause(struct cmg_listener *l)
+static void shut(struct cmg_listener *l)
 {
     if (!l->watch)
         return;
@@ -295,11 +295,19 @@ void cmg_listener_pause(struct cmg_listener *l)
     cmg_timer_stop(l->rest);
 }
 
+/* Whoever is in the kernel's queue was let in already, as far as it knows: closing would reset it. */
+void cmg_listener_pause(struct cmg_listener *l)
+{
+    if (l->watch)
+        on_ready(l, true, false);
+    shut(l);
+}
+
 void cmg_listener_free(struct cmg_listener *l)
 {
     if (!l)
         return;
-    cmg_listener_pause(l);
+    shut(l);
     cmg_timer_free(l->rest);
     cmg_addresses_free(l->addresses);
     free(l);
