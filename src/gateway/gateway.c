@@ -416,7 +416,7 @@ void gateway_drain(void *daemon, void (*done)(void *arg), void *arg)
     g->on_drained = done;
     g->on_drained_arg = arg;
     for (unsigned i = 0; i < g->nentrances; i++)
-        cmg_listener_pause(g->entrances[i]->listener);
+        cmg_listener_finish(g->entrances[i]->listener);
     log_notice("gateway.draining", KV("clients", g->nclients), KV("requests", g->nrequests));
     g->draining_since_ms = cmg_loop_now_ms(g->loop);
     cmg_timer_set(g->drain_timer, g->conf->gateway.drain_ms - answers_ms(g));

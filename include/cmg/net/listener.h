@@ -29,9 +29,10 @@ struct cmg_listener *cmg_listener_new(struct cmg_loop *l, const struct cmg_liste
 void cmg_listener_limit(struct cmg_listener *l, const struct cmg_listener_conf *conf);
 void cmg_listener_release(struct cmg_listener *l, void *slot);
 uint16_t cmg_listener_port(const struct cmg_listener *l); /* the one bound, when 0 was asked */
-/* Closes the door for good, keeps the slots. Who waits before it is accepted first, as far as the
- * limits let it: not from inside on_accept. */
-void cmg_listener_pause(struct cmg_listener *l);
+void cmg_listener_pause(struct cmg_listener *l); /* closes the door for good, keeps the slots */
+/* The same, but who waits before the door is accepted first, as far as the limits let it: the
+ * kernel has let it in already, and would reset it. Not from inside on_accept. */
+void cmg_listener_finish(struct cmg_listener *l);
 void cmg_listener_free(struct cmg_listener *l); /* after all slots are back; NULL is ignored */
 
 #endif
