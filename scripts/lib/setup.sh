@@ -11,7 +11,7 @@ build_packages=(build-essential cmake ninja-build pkg-config libssl-dev libevent
     libcurl4-openssl-dev libnghttp2-dev libjansson-dev libinih-dev libexpat1-dev libsystemd-dev uthash-dev)
 lab_packages=(python3 python3-h2 nginx-light openssl curl)
 test_packages=(libcmocka-dev python3-pytest squid tinyproxy krb5-kdc krb5-admin-server krb5-user
-    nghttp2-client jose python3-cryptography python3-jwcrypto)
+    nghttp2-client jose python3-cryptography python3-jwcrypto prometheus)
 bench_packages=(nghttp2-proxy libnginx-mod-http-echo)
 
 # fail WHY: one line, and out.

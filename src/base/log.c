@@ -7,21 +7,54 @@
 static struct {
     const struct cmg_log_sink *sink;
     enum cmg_level level;
-} log_state = { NULL, CMG_INFO };
+    enum cmg_level most; /* the higher of `level` and that of the trace */
+    enum cmg_level trace_level;
+    size_t ntrace; /* 0: none */
+    char trace[CMG_LOG_TRACE];
+} log_state = { .level = CMG_INFO, .most = CMG_INFO };
+
+static void set_most(void)
+{
+    log_state.most = log_state.level;
+    if (log_state.ntrace && log_state.trace_level > log_state.most)
+        log_state.most = log_state.trace_level;
+}
 
 void cmg_log_to(const struct cmg_log_sink *sink, enum cmg_level level)
 {
     log_state.sink = sink;
     log_state.level = level;
+    set_most();
+}
+
+void cmg_log_trace(const char *prefix, enum cmg_level level)
+{
+    size_t n = prefix ? strlen(prefix) : 0;
+    log_state.ntrace = n < sizeof(log_state.trace) ? n : sizeof(log_state.trace);
+    log_state.trace_level = level;
+    if (n)
+        memcpy(log_state.trace, prefix, log_state.ntrace);
+    set_most();
 }
 
 bool cmg_log_wants(enum cmg_level level)
 {
-    return level <= log_state.level;
+    return level <= log_state.most;
+}
+
+static bool traced(const struct cmg_kv *kv, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (kv[i].str.p && !strcmp(kv[i].key, "request"))
+            return kv[i].str.n >= log_state.ntrace &&
+                   !memcmp(kv[i].str.p, log_state.trace, log_state.ntrace);
+    return false;
 }
 
 void cmg_log(enum cmg_level level, const char *event, const struct cmg_kv *kv, size_t n)
 {
+    if (log_state.ntrace && level > log_state.level && !traced(kv, n))
+        return;
     if (log_state.sink) {
         log_state.sink->write(level, event, kv, n);
         return;

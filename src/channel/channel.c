@@ -397,6 +397,11 @@ void cmg_channel_abandon(struct cmg_channel *c)
     cut(c);
 }
 
+size_t cmg_channel_buffered(const struct cmg_channel *c)
+{
+    return cmg_h2conn_buffered(c->h2);
+}
+
 const struct cmg_channel_info *cmg_channel_info(const struct cmg_channel *c)
 {
     return &c->info;

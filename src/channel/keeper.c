@@ -51,6 +51,20 @@ static const unsigned allowed[STATES] = {
 };
 /* clang-format on */
 
+const char *const cmg_keeper_cause_names[] = {
+    [CMG_CAUSE_SETUP] = "setup",
+    [CMG_CAUSE_RESOLVE] = "resolve",
+    [CMG_CAUSE_CONNECT] = "connect",
+    [CMG_CAUSE_PROXY] = "proxy",
+    [CMG_CAUSE_TLS] = "tls",
+    [CMG_CAUSE_UPGRADE] = "upgrade",
+    [CMG_CAUSE_GREETING] = "greeting",
+    [CMG_CAUSE_LOST] = "lost",
+    [CMG_CAUSE_GATEWAY_DRAINS] = "gateway-drains",
+    [CMG_CAUSE_MOVED_UP] = "moved-up",
+    [CMG_CAUSE_CONFIGURATION] = "configuration",
+};
+
 struct link {
     struct cmg_keeper *k;
     struct link *next; /* among the old ones */
@@ -100,6 +114,7 @@ struct cmg_keeper {
     int64_t error_ms;
     enum cmg_road error_road;
     bool error_refused;
+    uint64_t reconnects[CMG_KEEPER_CAUSES];
 };
 
 #define WHO(k) KV("cmg", (k)->conf.label), KV("instance", (k)->plan.conf.instance + 1)
@@ -221,6 +236,13 @@ static void note_error(struct cmg_keeper *k, struct cmg_attempt at, const struct
     k->error_refused = refused;
 }
 
+/* An attempt that failed at `step`; the names of steps and causes are the same. */
+static void count_failed(struct cmg_keeper *k, const char *step)
+{
+    for (unsigned i = 0; i <= CMG_CAUSE_GREETING; i++)
+        k->reconnects[i] += strcmp(cmg_keeper_cause_names[i], step) == 0;
+}
+
 /* Links -------------------------------------------------------------------------------- */
 
 static void link_free(struct link *l)
@@ -310,6 +332,7 @@ static void main_failed(struct cmg_keeper *k, const struct reason *r, bool refus
     drop_main(k);
     note_error(k, at, r, refused);
     k->failures++;
+    count_failed(k, r->step);
     k->failed[at.road] = true;
     k->tried |= !cmg_plan_both_roads(&k->plan) || (k->failed[0] && k->failed[1]);
 
@@ -336,6 +359,7 @@ static void main_lost(struct cmg_keeper *k, const struct cmg_err *why)
     enum cmg_road before = k->plan.road;
     bool refused = why->code == CMG_EDENIED;
     note_error(k, at, &(struct reason){ "open", *why }, refused);
+    k->reconnects[CMG_CAUSE_LOST]++;
     drop_probe(k);
 
     if (refused)
@@ -371,6 +395,7 @@ static void move_up(struct cmg_keeper *k)
                KV("to", cmg_road_names[k->probe->attempt.road]),
                KV("connection", cmg_channel_info(k->probe->channel)->connection_id));
     let_main_go(k, "moved up", k->conf.drain_ms);
+    k->reconnects[CMG_CAUSE_MOVED_UP]++;
     k->main = k->probe;
     k->probe = NULL;
     arm(k);
@@ -419,6 +444,7 @@ static void on_channel_draining(void *arg)
     enum cmg_road before = k->plan.road;
     drop_probe(k);
     let_main_go(k, "gateway drains", k->conf.drain_ms);
+    k->reconnects[CMG_CAUSE_GATEWAY_DRAINS]++;
     cmg_plan_lost(&k->plan, now(k), cmg_loop_dice(k->loop));
     say_fallback(k, before);
     enter(k, WAITING);
@@ -637,6 +663,7 @@ void cmg_keeper_reconf(struct cmg_keeper *k, const struct cmg_keeper_conf *conf)
     if (k->probe && k->plan.probe_at_ms < 0)
         drop_probe(k);
     if (k->main && k->main->attempt.road != k->plan.road) { /* not allowed any more */
+        k->reconnects[CMG_CAUSE_CONFIGURATION]++;
         if (k->state == OPEN)
             let_main_go(k, "configuration", conf->drain_ms);
         else
@@ -701,6 +728,19 @@ void cmg_keeper_free(struct cmg_keeper *k)
     free(k);
 }
 
+static size_t link_buffered(const struct link *l)
+{
+    return l && l->channel ? cmg_channel_buffered(l->channel) : 0;
+}
+
+static size_t buffered(const struct cmg_keeper *k)
+{
+    size_t n = link_buffered(k->main) + link_buffered(k->probe);
+    for (const struct link *l = k->old; l; l = l->next)
+        n += link_buffered(l);
+    return n;
+}
+
 void cmg_keeper_status(const struct cmg_keeper *k, struct cmg_keeper_status *out)
 {
     struct cmg_attempt at;
@@ -726,5 +766,7 @@ void cmg_keeper_status(const struct cmg_keeper *k, struct cmg_keeper_status *out
         .opened_ms = open ? k->main->opened_ms : -1,
         .channel = open ? cmg_channel_info(k->main->channel) : NULL,
         .error = { k->error_ms, k->error_road, k->error.step, k->error_refused, k->error.why },
+        .buffered = buffered(k),
     };
+    memcpy(out->reconnects, k->reconnects, sizeof(out->reconnects));
 }

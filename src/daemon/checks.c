@@ -5,12 +5,14 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 
 #include "cmg/auth/identity.h"
 #include "cmg/base/str.h"
 #include "cmg/proto/endpoint.h"
 
 enum { NAME_MAX_BYTES = 253, LABEL_MAX_BYTES = 63, URI_MAX_BYTES = 256 };
+enum { SOCKET_MAX_BYTES = sizeof(((struct sockaddr_un *)NULL)->sun_path) };
 
 static bool digit(char c)
 {
@@ -59,6 +61,14 @@ static bool is_address(struct cmg_str s)
     return inet_pton(AF_INET, z, out) == 1 || inet_pton(AF_INET6, z, out) == 1;
 }
 
+static bool take_prefix(struct cmg_str *s, struct cmg_str prefix)
+{
+    if (!cmg_str_istarts(*s, prefix))
+        return false;
+    *s = cmg_str_from(*s, prefix.n);
+    return true;
+}
+
 enum cmg_rc cmg_check_name(const char *value, struct cmg_err *err)
 {
     if (is_name(cmg_str(value)) && !looks_numeric(cmg_str(value)))
@@ -82,6 +92,29 @@ enum cmg_rc cmg_check_address(const char *value, struct cmg_err *err)
                     "not an IP address; allowed: addresses like 192.0.2.1, 0.0.0.0 or ::");
 }
 
+/* Names are left out: what localhost leads to is written in a file. */
+enum cmg_rc cmg_check_loopback(const char *value, struct cmg_err *err)
+{
+    struct cmg_str s = cmg_str(value);
+    if (take_prefix(&s, CMG_STR("127.0.0.1:")) || take_prefix(&s, CMG_STR("[::1]:"))) {
+        long long port = cmg_str_number(s);
+        if (port >= 1 && port <= 65535)
+            return CMG_OK;
+    }
+    return cmg_fail(err, CMG_ECONF,
+                    "not a loopback address and port; allowed: 127.0.0.1:9101 or [::1]:9101");
+}
+
+enum cmg_rc cmg_check_socket(const char *value, struct cmg_err *err)
+{
+    if (!strcmp(value, "none") || (*value == '/' && strlen(value) < SOCKET_MAX_BYTES))
+        return CMG_OK;
+    return cmg_fail(err, CMG_ECONF,
+                    "not a socket; allowed: none, or a full name of less than %d bytes, like "
+                    "/run/cmg-gateway/admin.sock",
+                    SOCKET_MAX_BYTES);
+}
+
 enum cmg_rc cmg_check_site(const char *value, struct cmg_err *err)
 {
     bool ok = strlen(value) == 3;
@@ -95,14 +128,6 @@ enum cmg_rc cmg_check_site(const char *value, struct cmg_err *err)
 struct url {
     struct cmg_str host, port, path; /* port.p NULL: none; path from its slash */
 };
-
-static bool take_prefix(struct cmg_str *s, struct cmg_str prefix)
-{
-    if (!cmg_str_istarts(*s, prefix))
-        return false;
-    *s = cmg_str_from(*s, prefix.n);
-    return true;
-}
 
 /* host[:port]; IPv6 addresses stand in brackets. */
 static bool split_authority(struct cmg_str s, struct url *u)

@@ -352,28 +352,28 @@ void cmg_config_free(const struct cmg_config *config, void *conf)
     free(conf);
 }
 
-struct names { /* of what differs */
-    char *p;
-    size_t n, size;
-    bool any;
+/* What differs -------------------------------------------------------------------------- */
+
+struct comparison {
+    void (*on_difference)(void *arg, const char *name, enum cmg_opt_reload reload);
+    void *arg;
 };
 
-static void name(struct names *names, const struct cmg_section *s, const char *label,
-                 const char *key)
+static void tell(const struct comparison *to, const struct cmg_section *s, const char *label,
+                 const char *key, enum cmg_opt_reload reload)
 {
-    if (names->n < names->size)
-        names->n += (size_t)snprintf(names->p + names->n, names->size - names->n, "%s%s%s%s%s%s",
-                                     names->any ? ", " : "", s->name, label ? " " : "",
-                                     label ? label : "", key ? "." : "", key ? key : "");
-    names->any = true;
+    char name[2 * CMG_INI_LABEL_MAX + 64];
+    snprintf(name, sizeof(name), "%s%s%s%s%s", s->name, label ? " " : "", label ? label : "",
+             key ? "." : "", key ? key : "");
+    to->on_difference(to->arg, name, reload);
 }
 
 static void compare(const struct cmg_section *s, const char *label, const void *a, const void *b,
-                    struct names *names)
+                    const struct comparison *to)
 {
     for (const struct cmg_option *o = s->options; o->key; o++)
-        if (o->reload == CMG_RESTART && !cmg_option_equal(o, a, b))
-            name(names, s, label, o->key);
+        if (!cmg_option_equal(o, a, b))
+            tell(to, s, label, o->key, o->reload);
 }
 
 static const void *find(const struct cmg_section *s, const void *conf, const char *label)
@@ -384,32 +384,61 @@ static const void *find(const struct cmg_section *s, const void *conf, const cha
     return NULL;
 }
 
-static bool all_live(const struct cmg_section *s)
+/* A section that comes or goes needs a restart when any of its options does. */
+static enum cmg_opt_reload reload_of(const struct cmg_section *s)
 {
     for (const struct cmg_option *o = s->options; o->key; o++)
         if (o->reload == CMG_RESTART)
-            return false;
-    return true;
+            return CMG_RESTART;
+    return CMG_LIVE;
 }
 
-/* Named sections are the same by label, wherever they stand. One that comes or goes needs a
- * restart when any of its options does. */
+/* Named sections are the same by label, wherever they stand. */
 static void compare_named(const struct cmg_section *s, const void *a, const void *b,
-                          struct names *names)
+                          const struct comparison *to)
 {
-    if (all_live(s))
-        return;
     for (size_t i = 0; i < count_of(s, a); i++) {
         const char *label = label_of(s, a, i);
         const void *other = find(s, b, label);
         if (other)
-            compare(s, label, const_base_of(s, a, i), other, names);
+            compare(s, label, const_base_of(s, a, i), other, to);
         else
-            name(names, s, label, NULL);
+            tell(to, s, label, NULL, reload_of(s));
     }
     for (size_t i = 0; i < count_of(s, b); i++)
         if (!find(s, a, label_of(s, b, i)))
-            name(names, s, label_of(s, b, i), NULL);
+            tell(to, s, label_of(s, b, i), NULL, reload_of(s));
+}
+
+void cmg_config_compare(const struct cmg_config *config, const void *a, const void *b,
+                        void (*on_difference)(void *arg, const char *name,
+                                              enum cmg_opt_reload reload),
+                        void *arg)
+{
+    const struct comparison to = { on_difference, arg };
+    for (const struct cmg_section *s = config->sections; s->name; s++) {
+        if (s->named)
+            compare_named(s, a, b, &to);
+        else
+            compare(s, NULL, a, b, &to);
+    }
+}
+
+struct names { /* of what needs a restart */
+    char *p;
+    size_t n, size;
+    bool any;
+};
+
+static void add_name(void *arg, const char *name, enum cmg_opt_reload reload)
+{
+    struct names *names = arg;
+    if (reload != CMG_RESTART)
+        return;
+    if (names->n < names->size)
+        names->n += (size_t)snprintf(names->p + names->n, names->size - names->n, "%s%s",
+                                     names->any ? ", " : "", name);
+    names->any = true;
 }
 
 bool cmg_config_live(const struct cmg_config *config, const void *a, const void *b, char *restart,
@@ -418,11 +447,6 @@ bool cmg_config_live(const struct cmg_config *config, const void *a, const void 
     struct names names = { restart, 0, size, false };
     if (size)
         *restart = '\0';
-    for (const struct cmg_section *s = config->sections; s->name; s++) {
-        if (s->named)
-            compare_named(s, a, b, &names);
-        else
-            compare(s, NULL, a, b, &names);
-    }
+    cmg_config_compare(config, a, b, add_name, &names);
     return !names.any;
 }

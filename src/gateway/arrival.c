@@ -28,24 +28,27 @@ static void next_id(struct gateway *g, char out[REQUEST_ID])
 
 /* Answered here and now ----------------------------------------------------------------- */
 
-static void access_event(const struct arrival *a, unsigned status, const struct cmg_identity *who,
-                         const char *why)
+/* It is over: counted, and logged. */
+static void finish(const struct arrival *a, unsigned status, const struct cmg_identity *who,
+                   const char *why)
 {
-    if (!a->gateway->conf->log.access)
+    struct gateway *g = a->gateway;
+    int64_t us = cmg_clock_us() - a->started_us;
+    cmg_counts_end(&g->tally.requests, status, false, 0, 0, us);
+    if (!g->conf->log.access)
         return;
     struct cmg_str path = a->path.path.p ? a->path.path : CMG_STR("-");
     log_info("access", KV("request", (const char *)a->id), KV("peer", client_peer(a->client)),
              KV("who", who ? who->name : NULL),
              KV("how", who ? cmg_identity_how_name(who->how) : NULL), KV("method", a->head->method),
-             KV("path", path), KV("status", status), KV("us", cmg_clock_us() - a->started_us),
-             KV("why", why));
+             KV("path", path), KV("status", status), KV("us", us), KV("why", why));
 }
 
 static void refuse_for(const struct arrival *a, const struct refusal *r, unsigned retry_after_s,
                        const char *detail)
 {
     refusal_send(a->gateway, a->client, a->x, r, retry_after_s, detail, a->id, a->head->method);
-    access_event(a, r->status, NULL, detail);
+    finish(a, r->status, NULL, detail);
 }
 
 static void refuse(const struct arrival *a, const struct refusal *r, const char *detail)
@@ -116,7 +119,7 @@ static void answer_tenant(const struct arrival *a)
                      t->id, t->client_app ? t->client_app : "",
                      t->resource ? t->resource : t->audiences[0]);
     answer_json(a->x, body, n, a->head->method);
-    access_event(a, 200, NULL, NULL);
+    finish(a, 200, NULL, NULL);
 }
 
 /* To an identified client ---------------------------------------------------------------- */
@@ -163,7 +166,7 @@ static void serve(struct arrival *a)
     else if (!arrival_is_metadata(&a->path))
         request_relay(a, &by);
     else if (answer_metadata(g, a->x, a->head->method))
-        access_event(a, 200, by.who, NULL);
+        finish(a, 200, by.who, NULL);
     else
         refuse(a, &refusal_bad_method, "service metadata is read with GET or HEAD");
 }
@@ -216,6 +219,14 @@ static void route(struct arrival *a)
     }
 }
 
+/* For the counts only: identify.c looks for itself. */
+static bool has_bearer(const struct cmg_head *head)
+{
+    const struct cmg_field *f =
+        cmg_field_find(head->fields, head->nfields, CMG_STR("Authorization"));
+    return f && cmg_str_istarts(f->value, CMG_STR("Bearer "));
+}
+
 void arrival_new(struct gateway *g, struct client *client, struct cmg_exchange *x,
                  const struct cmg_head *head)
 {
@@ -224,6 +235,8 @@ void arrival_new(struct gateway *g, struct client *client, struct cmg_exchange *
     const char *why;
     a.started_us = cmg_clock_us();
     next_id(g, a.id);
+    a.bearer = has_bearer(head);
+    cmg_counts_begin(&g->tally.requests, a.bearer);
     unsigned wait =
         throttle_request(g->throttle, client_throttle(client), cmg_loop_now_ms(g->loop), &why);
     if (cmg_path_parse(head->target, &a.path, &err) != CMG_OK)
@@ -236,7 +249,9 @@ void arrival_new(struct gateway *g, struct client *client, struct cmg_exchange *
 
 void arrival_malformed(struct gateway *g, struct client *client, struct cmg_refusal *r)
 {
-    r->phrase = refusal_phrase_malformed(r->status);
+    const struct refusal *as = refusal_malformed(r->status);
+    g->tally.refusals[as->reason]++;
+    r->phrase = as->phrase;
     next_id(g, g->malformed_id);
     r->by = g->conf->gateway.name;
     r->request_id = g->malformed_id;

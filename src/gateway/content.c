@@ -316,6 +316,16 @@ bool content_refresh(struct content *c, const char *path)
     return c->stores && stores_refresh(c->stores, path);
 }
 
+const struct stores *content_stores(const struct content *c)
+{
+    return c->stores;
+}
+
+unsigned content_waiting(const struct content *c)
+{
+    return c->nasks;
+}
+
 struct content_ask *content_start(struct content *c, const struct cmg_content_token *token,
                                   struct cmg_str accept,
                                   void (*on_answer)(void *arg, const struct content_answer *a),

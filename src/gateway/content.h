@@ -21,6 +21,11 @@ CMG_MUST_CHECK enum cmg_rc content_use(struct content *c, const struct gateway_c
 /* Reads a key or SAS file again, if it is one of ours. */
 bool content_refresh(struct content *c, const char *path);
 
+/* To look at: storage accounts, and the requests that wait for them. NULL: none are configured. */
+struct stores;
+const struct stores *content_stores(const struct content *c);
+unsigned content_waiting(const struct content *c);
+
 struct content_answer {
     unsigned status; /* 200; 404 no such content; 502, 504 storage; 503 too many at once */
     struct cmg_str type, body; /* of 200 */

@@ -256,3 +256,17 @@ void crl_points_free(struct crl_points *s)
     cmg_timer_free(s->timer);
     free(s);
 }
+
+const char *crl_points_next(const struct crl_points *s, const char *after, const char **failure)
+{
+    size_t i = 0;
+    if (after)
+        while (s->points[i++].url != after)
+            ;
+    while (i < CRL_POINTS_MAX && !s->points[i].url)
+        i++;
+    if (i == CRL_POINTS_MAX)
+        return NULL;
+    *failure = s->points[i].failures ? s->points[i].why.text : NULL;
+    return s->points[i].url;
+}

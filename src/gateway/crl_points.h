@@ -44,6 +44,10 @@ CMG_MUST_CHECK enum cmg_rc crl_points_want(struct crl_points *s, const char *url
                                            struct cmg_err *err);
 bool crl_points_has(struct crl_points *s, const char *url);
 
+/* To look at: NULL begins, NULL ends. `*failure`: of the last fetch, NULL: it went well, or there
+ * was none. */
+const char *crl_points_next(const struct crl_points *s, const char *after, const char **failure);
+
 /* Forgets those that have nothing, were not used for a day, or of which `keep` says that their list
  * is no more. One whose fetch is under way goes on as if for the first time. */
 void crl_points_prune(struct crl_points *s, bool (*keep)(void *arg, const char *url), void *arg);

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 
 #include "cmg/base/alloc.h"
+#include "cmg/base/clock.h"
 #include "cmg/base/log.h"
 #include "cmg/channel/wire.h"
 #include "cmg/proto/greeting.h"
@@ -32,7 +33,9 @@ struct channel {
     char peer[64];
     bool up, foreign, greeted, turned_away;
     char site[8], version[64], connection_id[64];
-    struct cmg_timer *timer; /* the greeting is due, or is to be asked for again */
+    int64_t since, certificate_end; /* seconds since 1970 */
+    int64_t rtt_us;                 /* of the last PING; -1: none yet */
+    struct cmg_timer *timer;        /* the greeting is due, or is to be asked for again */
 
     struct cmg_exchange *asking; /* the greeting, or the wait for the next one */
     unsigned status;
@@ -75,6 +78,7 @@ static struct channel *channel_new(struct gateway *g, enum cmg_road road,
     c->road = road;
     c->listener = listener;
     c->slot = slot;
+    c->rtt_us = -1;
     cmg_buf_init(&c->answer, CMG_GREETING_BYTES_MAX);
     TAILQ_INSERT_TAIL(&g->dock->channels, c, entry);
     g->dock->n++;
@@ -108,6 +112,10 @@ static void refused(const struct channel *c, const char *why)
 static void turn_away(struct channel *c, const char *why)
 {
     refused(c, why);
+    if (c->link.member)
+        member_channels(c->link.member)->refused += !c->turned_away;
+    else
+        c->gateway->tally.channels_refused++;
     c->turned_away = true;
     cmg_h2conn_refuse(c->link.h2, why);
 }
@@ -121,6 +129,8 @@ static void take_up(struct channel *c)
     if (c->up)
         return;
     c->up = true;
+    c->since = cmg_clock_unix();
+    member_channels(c->link.member)->opened++;
     registry_up(c->gateway->registry, &c->link);
     log_notice("channel.open", KV("connection_point", point_of(c)),
                KV("site", member_site(c->link.member)), KV("road", cmg_road_names[c->road]),
@@ -286,11 +296,30 @@ static void on_draining(void *arg)
              KV("in_flight", cmg_h2conn_load(c->link.h2)));
 }
 
+static void on_ping(void *arg, int64_t rtt_us)
+{
+    struct channel *c = arg;
+    c->rtt_us = rtt_us;
+}
+
+static void count_end(const struct channel *c, bool lost)
+{
+    if (!c->up || c->turned_away)
+        return; /* it was never open, or is counted as refused */
+    struct channel_counts *n = member_channels(c->link.member);
+    if (lost)
+        n->lost++;
+    else
+        n->closed++;
+}
+
 static void on_closed(void *arg, const char *detail)
 {
     struct channel *c = arg;
     struct gateway *g = c->gateway;
-    if (c->up && !c->link.draining && !c->turned_away && !g->draining)
+    bool lost = c->up && !c->link.draining && !c->turned_away && !g->draining;
+    count_end(c, lost);
+    if (lost)
         log_warn("channel.lost", KV("connection_point", point_of(c)), KV("peer", c->peer),
                  KV("why", detail));
     else
@@ -303,13 +332,17 @@ static void on_closed(void *arg, const char *detail)
 
 static const struct cmg_h2conn_events h2_events = {
     .on_draining = on_draining,
+    .on_ping = on_ping,
     .on_closed = on_closed,
 };
 
 static void speak_h2(struct channel *c, struct member *member, bool haproxy)
 {
     struct gateway *g = c->gateway;
+    struct cmg_tls_identity id = { .name = "" };
     c->link.member = member;
+    if (cmg_tls_peer_about(cmg_stream_ssl(c->stream), &id))
+        c->certificate_end = id.not_after;
     c->link.max_requests = (unsigned)g->conf->channel.max_requests;
     cmg_stream_user_timeout(
         c->stream, (unsigned)(g->conf->channel.keepalive_ms + g->conf->channel.deadline_ms));
@@ -366,6 +399,7 @@ static void on_stream_closed(void *arg, enum cmg_close_reason why, const char *d
 {
     struct channel *c = arg;
     refused(c, detail ? detail : why == CMG_CLOSE_LOCAL ? "closed here" : "the peer closed");
+    c->gateway->tally.channels_refused++;
     channel_free(c);
 }
 
@@ -432,4 +466,34 @@ void dock_close(struct gateway *g)
         else
             cmg_stream_close(c->stream, 0);
     }
+}
+
+const char *const channel_state_names[] = { "arriving", "up", "draining", NULL };
+
+/* To look at ----------------------------------------------------------------------------- */
+
+const struct channel *dock_next(const struct gateway *g, const struct channel *after)
+{
+    return after ? TAILQ_NEXT(after, entry) : TAILQ_FIRST(&g->dock->channels);
+}
+
+void channel_show(const struct channel *c, struct channel_view *out)
+{
+    *out = (struct channel_view){
+        .member = c->link.member,
+        .road = c->road,
+        .state = !c->up             ? CHANNEL_ARRIVING
+                 : c->link.draining ? CHANNEL_DRAINING
+                                    : CHANNEL_UP,
+        .haproxy = c->foreign,
+        .peer = c->peer,
+        .connection_id = c->connection_id,
+        .version = c->version,
+        .since = c->since,
+        .certificate_end = c->certificate_end,
+        .rtt_us = c->rtt_us,
+        .load = c->link.h2 ? cmg_h2conn_load(c->link.h2) : 0,
+        .max_load = c->link.max_requests,
+        .buffered = c->link.h2 ? cmg_h2conn_buffered(c->link.h2) : cmg_stream_buffered(c->stream),
+    };
 }

@@ -24,6 +24,27 @@ void dock_drain(struct gateway *g);
 void dock_close(struct gateway *g);
 unsigned dock_channels(const struct gateway *g);
 
+/* To look at: NULL begins, NULL ends. */
+struct channel;
+const struct channel *dock_next(const struct gateway *g, const struct channel *after);
+
+enum channel_state { CHANNEL_ARRIVING, CHANNEL_UP, CHANNEL_DRAINING };
+extern const char *const channel_state_names[]; /* "arriving", "up", "draining" */
+
+struct channel_view {
+    struct member *member; /* NULL: not admitted, or not known yet */
+    enum cmg_road road;
+    enum channel_state state;
+    bool haproxy;
+    const char *peer, *connection_id, *version; /* "": not told */
+    int64_t since;           /* up, seconds since 1970; 0: not yet                   */
+    int64_t certificate_end; /* of its client certificate; 0: not known              */
+    int64_t rtt_us;          /* of the last PING, which only idle channels send; -1: none yet */
+    unsigned load, max_load; /* requests in flight */
+    size_t buffered;         /* bytes that it holds */
+};
+void channel_show(const struct channel *c, struct channel_view *out);
+
 /* After a reload: turns away whoever is no longer admitted, or greeted as of another site. */
 void dock_review(struct gateway *g);
 

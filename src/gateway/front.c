@@ -44,6 +44,17 @@ static void handshake_over(struct client *c)
         cmg_loop_defer(g->loop, &g->next_handshake);
 }
 
+/* `more`: 1 begins, -1 ends. */
+static void count_connection(const struct client *c, int more)
+{
+    struct tally *t = &c->gateway->tally;
+    enum tally_http http = c->h2 ? TALLY_HTTP2 : TALLY_HTTP1;
+    if (c->door != DOOR_CLIENTS || (!c->h1 && !c->h2))
+        return;
+    t->connections[http].all += more > 0;
+    t->connections[http].open += (unsigned)more;
+}
+
 static void client_free(struct client *c)
 {
     struct gateway *g = c->gateway;
@@ -54,6 +65,7 @@ static void client_free(struct client *c)
     g->nclients--;
     if (c->listener)
         cmg_listener_release(c->listener, c->slot);
+    count_connection(c, -1);
     free(c->upgrade_refusal);
     proofs_free(c->proofs);
     free(c);
@@ -85,6 +97,7 @@ static void refuse_upgrade(struct client *c, const struct cmg_err *err)
 {
     free(c->upgrade_refusal);
     c->upgrade_refusal = cmg_strdup(err->text);
+    c->gateway->tally.channels_refused++;
     log_warn("channel.refused", KV("road", "https"), KV("peer", c->peer), KV("why", err->text));
 }
 
@@ -102,6 +115,7 @@ static bool on_upgrade(void *arg, const struct cmg_h1_msg *msg)
         return false;
     }
     struct cmg_stream *s = cmg_h1conn_release(c->h1);
+    cmg_stream_tally(s, NULL, NULL); /* no client's any more */
     static const char accepted[] = "HTTP/1.1 101 Switching Protocols\r\n"
                                    "Connection: Upgrade\r\n"
                                    "Upgrade: " CMG_WIRE_UPGRADE "\r\n"
@@ -138,17 +152,30 @@ static void drain(struct client *c)
         cmg_h2conn_drain(c->h2, c->gateway->conf->gateway.drain_ms);
 }
 
+static void count_open(const struct client *c)
+{
+    struct tally *t = &c->gateway->tally;
+    struct ssl_st *ssl = cmg_stream_ssl(c->stream);
+    t->handshakes.done++;
+    t->handshakes.resumed += cmg_tls_resumed(ssl);
+    t->handshakes.by_tls[cmg_tls_version(ssl)]++;
+    cmg_stream_tally(c->stream, &t->sent_bytes, &t->got_bytes);
+}
+
 static void on_open(void *arg)
 {
     struct client *c = arg;
     struct gateway *g = c->gateway;
     char alpn[16];
     handshake_over(c);
+    if (c->door == DOOR_CLIENTS)
+        count_open(c);
     cmg_tls_alpn(cmg_stream_ssl(c->stream), alpn, sizeof(alpn));
     if (!strcmp(alpn, "h2"))
         c->h2 = cmg_h2conn_new(g->loop, c->stream, &g->h2_conf, &h2_events, c);
     else
         c->h1 = cmg_h1conn_serve(g->loop, c->stream, &g->h1_conf, &h1_events, c);
+    count_connection(c, 1);
     if (g->draining)
         drain(c);
 }
@@ -157,10 +184,13 @@ static void on_stream_closed(void *arg, enum cmg_close_reason why, const char *d
 {
     struct client *c = arg;
     (void)why;
-    if (c->door == DOOR_CHANNELS)
+    if (c->door == DOOR_CHANNELS) {
+        c->gateway->tally.channels_refused++;
         log_warn("channel.refused", KV("road", "https"), KV("peer", c->peer), KV("why", detail));
-    else
+    } else {
+        c->gateway->tally.handshakes.failed++;
         log_info("client.handshake_failed", KV("peer", c->peer), KV("why", detail));
+    }
     client_free(c);
 }
 
@@ -260,6 +290,28 @@ void front_close(struct gateway *g)
         else
             cmg_stream_close(c->stream, 0);
     }
+}
+
+/* To look at ---------------------------------------------------------------------------- */
+
+size_t front_buffered(const struct gateway *g)
+{
+    const struct client *c;
+    size_t n = 0;
+    TAILQ_FOREACH(c, &g->clients, entry)
+    n += c->h1   ? cmg_h1conn_buffered(c->h1)
+         : c->h2 ? cmg_h2conn_buffered(c->h2)
+                 : cmg_stream_buffered(c->stream);
+    return n;
+}
+
+unsigned front_queued(const struct gateway *g)
+{
+    const struct client *c;
+    unsigned n = 0;
+    TAILQ_FOREACH(c, &g->queue, entry)
+    n++;
+    return n;
 }
 
 /* Who it is ----------------------------------------------------------------------------- */

@@ -18,6 +18,10 @@ void front_accept(struct gateway *g, enum door door, struct cmg_listener *listen
 /* Handshakes have ended: those that wait for it begin theirs. */
 void front_next_handshakes(struct gateway *g);
 
+/* Bytes that clients' connections hold. Walks over all of them: for whoever looks now and then. */
+size_t front_buffered(const struct gateway *g);
+unsigned front_queued(const struct gateway *g); /* accepted, their handshake not begun */
+
 /* Requests in flight finish, then each connection closes. */
 void front_drain(struct gateway *g);
 /* Cuts all of them. */

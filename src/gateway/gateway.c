@@ -12,6 +12,7 @@
 #include "cmg/daemon/service.h"
 #include "cmg/http/fetch.h"
 #include "cmg/net/filewatch.h"
+#include "cmg/net/lag.h"
 #include "gateway/content.h"
 #include "gateway/credentials.h"
 #include "gateway/dock.h"
@@ -347,6 +348,7 @@ void *gateway_start(struct cmg_loop *l, const void *conf, struct cmg_err *err)
     }
     g->loop = l;
     g->conf = conf;
+    g->lag = cmg_lag_new(l);
     credentials_use(g, &credentials);
     set_confs(g, conf);
     judges_new(g);
@@ -425,6 +427,11 @@ void gateway_drain(void *daemon, void (*done)(void *arg), void *arg)
     gateway_check_drained(g);
 }
 
+uint64_t gateway_egress_bytes(const struct gateway *g)
+{
+    return g->tally.sent_bytes;
+}
+
 /* Clients first: what they have asked for still needs the channels. */
 void gateway_check_drained(struct gateway *g)
 {
@@ -456,6 +463,7 @@ void gateway_free(void *daemon)
     }
     cmg_loop_cancel(g->loop, &g->retry);
     cmg_timer_free(g->sweep);
+    cmg_lag_free(g->lag);
     cmg_timer_free(g->drain_timer);
     dock_free(g->dock);
     registry_free(g->registry);

@@ -24,6 +24,7 @@
 #include "cmg/net/tls.h"
 #include "gateway/options.h"
 #include "gateway/registry.h"
+#include "gateway/tally.h"
 
 struct client;
 struct request;
@@ -36,6 +37,7 @@ struct content;
 struct cmg_certificates;
 struct cmg_fetcher;
 struct cmg_filewatch;
+struct cmg_lag;
 
 TAILQ_HEAD(client_list, client);
 TAILQ_HEAD(request_list, request);
@@ -79,11 +81,13 @@ struct gateway {
     unsigned nclients, nhandshakes;
     struct cmg_task next_handshake;
 
-    struct request_list requests; /* in flight or waiting */
-    unsigned nrequests, nwaiting;
-    struct cmg_task retry; /* waiting requests look for a channel again */
+    struct request_list requests;          /* in flight or waiting */
+    unsigned nrequests, nwaiting, nparked; /* nwaiting includes nparked */
+    struct cmg_task retry;                 /* waiting requests look for a channel again */
     struct cmg_timer *sweep;
-    char id_prefix[17]; /* of request ids, random for each process */
+    struct tally tally;
+    struct cmg_lag *lag; /* owned */
+    char id_prefix[17];  /* of request ids, random for each process */
     uint32_t next_id;
     /* Where a head is put together on its way through; used and left in one call. */
     struct cmg_field fields[CMG_H1_FIELDS + GATEWAY_SPARE_FIELDS];
@@ -103,6 +107,11 @@ void *gateway_start(struct cmg_loop *l, const void *conf, struct cmg_err *err);
 enum cmg_rc gateway_reload(void *daemon, const void *conf, struct cmg_err *err);
 void gateway_drain(void *daemon, void (*done)(void *arg), void *arg);
 void gateway_free(void *daemon);
+
+/* Bytes sent to clients since the start, on all their connections: inside TLS, with the heads of
+ * answers, without records, handshakes and what lies below. Content is not in it: clients get
+ * that from storage. */
+uint64_t gateway_egress_bytes(const struct gateway *g);
 
 /* Something may have ended: a draining gateway looks whether it is done. */
 void gateway_check_drained(struct gateway *g);

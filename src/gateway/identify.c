@@ -72,6 +72,11 @@ static bool is_current(const struct gateway *g, const struct proof *p, int64_t n
     return p->judged && p->generation == g->generation && (!p->good || now <= p->who.until);
 }
 
+static void count(struct gateway *g, enum cmg_identity_how how, enum tally_proof proof)
+{
+    g->tally.proofs[how][proof]++;
+}
+
 static enum identified say(struct identification *out, const struct proof *p)
 {
     out->who = &p->who;
@@ -130,6 +135,8 @@ static enum cmg_rc judge_certificate(struct gateway *g, struct client *c, struct
     p->no_certificate = !id.fingerprint[0];
     describe_certificate(&id, now, &p->certificate.who);
     conclude(g, &p->certificate, rc);
+    if (!p->no_certificate)
+        count(g, CMG_BY_CERTIFICATE, rc == CMG_OK ? TALLY_GOOD : TALLY_BAD);
     if (rc != CMG_OK)
         log_info("client.certificate_refused", KV("peer", client_peer(c)),
                  KV("subject", id.subject), KV("issuer", id.issuer),
@@ -143,8 +150,10 @@ static enum identified by_certificate(struct gateway *g, struct client *c,
     struct proofs *p = client_proofs(c);
     int64_t now = cmg_clock_unix();
     bool current = is_current(g, &p->certificate, now);
-    if (current && p->certificate.good)
+    if (current && p->certificate.good) {
+        count(g, CMG_BY_CERTIFICATE, TALLY_KNOWN);
         return say(out, &p->certificate);
+    }
     if (is_barred(g, c, cmg_str(current ? p->certificate.who.sha256 : ""), out))
         return IDENTIFY_REFUSED;
     if (!current && judge_certificate(g, c, p, now) == CMG_MORE)
@@ -186,18 +195,24 @@ static struct cmg_str short_of(struct cmg_str s)
 }
 
 /* The issuer, which nobody has vouched for yet, chooses who is to judge; that one then demands
- * exactly this issuer, with its own keys. */
+ * exactly this issuer, with its own keys. *kind: who that was. */
 static enum cmg_rc judge_token(struct gateway *g, const struct cmg_jwt *t, int64_t now,
-                               struct cmg_identity *who, struct cmg_err *err)
+                               struct cmg_identity *who, enum cmg_identity_how *kind,
+                               struct cmg_err *err)
 {
     struct cmg_str issuer = cmg_jwt_text(t, "iss");
+    *kind = CMG_BY_NOTHING;
     if (!issuer.n)
         return cmg_fail(err, CMG_EDENIED, "the token does not say who issued it (iss)");
-    if (site_tokens_issues(g->site_tokens, issuer))
+    if (site_tokens_issues(g->site_tokens, issuer)) {
+        *kind = CMG_BY_SITE_TOKEN;
         return site_tokens_identify(g->site_tokens, t, now, who, err);
+    }
     struct tenant *tenant = tenants_by_issuer(g->tenants, issuer);
-    if (tenant)
+    if (tenant) {
+        *kind = CMG_BY_ENTRA;
         return tenant_identify(tenant, t, now, who, err);
+    }
     return cmg_fail(err, CMG_EDENIED, "no tenant and no site is configured whose issuer is %.*s",
                     CMG_ARG(short_of(issuer)));
 }
@@ -216,12 +231,14 @@ static enum cmg_rc look_at_token(struct gateway *g, const struct client *c, stru
 {
     struct proof *proof = &p->token;
     enum cmg_rc rc = CMG_EDENIED;
+    enum cmg_identity_how kind = CMG_BY_NOTHING;
     struct cmg_jwt *t = cmg_jwt_read(token, &proof->why);
     forget_token(p);
     if (t)
-        rc = judge_token(g, t, now, &proof->who, &proof->why);
+        rc = judge_token(g, t, now, &proof->who, &kind, &proof->why);
     if (rc != CMG_MORE) {
         conclude(g, proof, rc);
+        count(g, kind, rc == CMG_OK ? TALLY_GOOD : TALLY_BAD);
         if (rc != CMG_OK)
             log_token_refused(c, t, proof->why.text);
     }
@@ -253,6 +270,8 @@ static enum identified by_token(struct gateway *g, struct client *c, const struc
             return IDENTIFY_REFUSED;
         if (look_at_token(g, c, p, token, now) == CMG_MORE)
             return IDENTIFY_LATER;
+    } else {
+        count(g, p->token.who.how, TALLY_KNOWN);
     }
     if (!p->token.good) {
         out->why = p->token.why;
@@ -285,8 +304,10 @@ enum identified identify_content(struct gateway *g, struct client *c, const stru
     if (site_tokens_content(g->site_tokens, query, cmg_clock_unix(), token, who, &out->why) ==
         CMG_OK) {
         out->who = who;
+        count(g, CMG_BY_CONTENT_TOKEN, TALLY_GOOD);
         return IDENTIFIED;
     }
+    count(g, CMG_BY_CONTENT_TOKEN, TALLY_BAD);
     log_token_refused(c, NULL, out->why.text);
     return fail(g, c, query, out, &refusal_bad_token);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cmg/daemon/service.h"
 #include "gateway/gateway.h"
+#include "gateway/status.h"
 
 int main(int argc, char **argv)
 {
@@ -11,6 +12,8 @@ int main(int argc, char **argv)
         .default_config = "/etc/cmg/cmg-gateway.ini",
         .config = &gateway_config,
         .log_conf = offsetof(struct gateway_conf, log),
+        .admin_conf = offsetof(struct gateway_conf, admin),
+        .routes = gateway_status_routes,
         .start = gateway_start,
         .reload = gateway_reload,
         .drain = gateway_drain,

@@ -69,6 +69,11 @@ static const struct cmg_option log_options[] = {
     { 0 },
 };
 
+static const struct cmg_option admin_options[] = {
+    CMG_SERVICE_ADMIN_OPTIONS(gateway_conf, admin, "/run/cmg-gateway/admin.sock"),
+    { 0 },
+};
+
 static const struct cmg_option clients_options[] = {
     { "ca-file", CMG_FILE(gateway_conf, clients.ca_file),
       .reload = CMG_LIVE, .example = "clients-ca.pem",
@@ -363,6 +368,8 @@ static const struct cmg_section sections[] = {
       .doc = "This gateway instance." },
     { "log", .options = log_options,
       .doc = "What is logged, and where." },
+    { "admin", .options = admin_options,
+      .doc = "The administrator's door." },
     { "clients", .options = clients_options,
       .doc = "Configuration Manager clients on the internet." },
     { "channel", .options = channel_options,

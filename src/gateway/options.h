@@ -105,6 +105,7 @@ struct gateway_conf {
     struct gateway_endpoint_conf *endpoints;
     size_t nendpoints;
     struct cmg_log_conf log;
+    struct cmg_admin_conf admin;
 };
 
 extern const struct cmg_config gateway_config;

@@ -6,6 +6,7 @@
 #include "cmg/channel/wire.h"
 #include "cmg/http/message.h"
 #include "gateway/front.h"
+#include "gateway/gateway.h"
 
 enum { RETRY_AFTER_S = 5, THROTTLED_EVERY_MS = 1000 };
 
@@ -13,61 +14,99 @@ enum { RETRY_AFTER_S = 5, THROTTLED_EVERY_MS = 1000 };
 
 /* clang-format off */
 const struct refusal refusal_bad_request =
-    { 400, "CMGService_Bad_Request", "http_request_error", 0, NULL };
+    { REFUSED_BAD_REQUEST, 400, "CMGService_Bad_Request", "http_request_error", 0, NULL };
 const struct refusal refusal_bad_method =
-    { 405, "CMGService_Method_Not_Allowed", DENIED, 0, NULL };
+    { REFUSED_BAD_METHOD, 405, "CMGService_Method_Not_Allowed", DENIED, 0, NULL };
 const struct refusal refusal_no_certificate =
-    { 403, "CMGService_Client_Certificate_Required", DENIED, 0, NULL };
+    { REFUSED_NO_CERTIFICATE, 403, "CMGService_Client_Certificate_Required", DENIED, 0, NULL };
 const struct refusal refusal_bad_certificate =
-    { 401, "CMGService_Invalid_Certificate", DENIED, 0, "Mutual" };
+    { REFUSED_BAD_CERTIFICATE, 401, "CMGService_Invalid_Certificate", DENIED, 0, "Mutual" };
 const struct refusal refusal_bad_token =
-    { 401, "CMGService_Invalid_Token", DENIED, 0, "Bearer" };
+    { REFUSED_BAD_TOKEN, 401, "CMGService_Invalid_Token", DENIED, 0, "Bearer" };
 const struct refusal refusal_not_permitted =
-    { 403, "CMGService_Token_Not_Permitted", DENIED, 0, NULL };
+    { REFUSED_NOT_PERMITTED, 403, "CMGService_Token_Not_Permitted", DENIED, 0, NULL };
 const struct refusal refusal_too_many =
-    { 429, "CMGService_Too_Many_Requests", DENIED, 1, NULL };
+    { REFUSED_TOO_MANY, 429, "CMGService_Too_Many_Requests", DENIED, 1, NULL };
 const struct refusal refusal_not_admitted =
-    { 403, "CMGService_Not_Admitted", DENIED, 0, NULL };
+    { REFUSED_NOT_ADMITTED, 403, "CMGService_Not_Admitted", DENIED, 0, NULL };
 const struct refusal refusal_not_published =
-    { 404, "CMGService_Not_Published", DENIED, 0, NULL };
+    { REFUSED_NOT_PUBLISHED, 404, "CMGService_Not_Published", DENIED, 0, NULL };
 const struct refusal refusal_no_tenant =
-    { 404, "CMGService_Tenant_Unknown", DENIED, 0, NULL };
+    { REFUSED_NO_TENANT, 404, "CMGService_Tenant_Unknown", DENIED, 0, NULL };
 const struct refusal refusal_no_content =
-    { 404, "CMGService_Content_Unknown", DENIED, 0, NULL };
+    { REFUSED_NO_CONTENT, 404, "CMGService_Content_Unknown", DENIED, 0, NULL };
 const struct refusal refusal_too_large =
-    { 413, "CMGService_Request_Too_Large", DENIED, 0, NULL };
+    { REFUSED_TOO_LARGE, 413, "CMGService_Request_Too_Large", DENIED, 0, NULL };
 const struct refusal refusal_busy =
-    { 503, "CMGService_Busy", "connection_limit_reached", RETRY_AFTER_S, NULL };
+    { REFUSED_BUSY, 503, "CMGService_Busy", "connection_limit_reached", RETRY_AFTER_S, NULL };
 const struct refusal refusal_no_point =
-    { 503, "CMGService_No_Connection_Point", "destination_unavailable", RETRY_AFTER_S, NULL };
+    { REFUSED_NO_POINT, 503, "CMGService_No_Connection_Point", "destination_unavailable", RETRY_AFTER_S, NULL };
 const struct refusal refusal_draining =
-    { 503, "CMGService_Draining", "destination_unavailable", 1, NULL };
+    { REFUSED_DRAINING, 503, "CMGService_Draining", "destination_unavailable", 1, NULL };
 const struct refusal refusal_channel_failed =
-    { 502, "CMGService_Bad_Gateway", "connection_terminated", 0, NULL };
+    { REFUSED_CHANNEL_FAILED, 502, "CMGService_Bad_Gateway", "connection_terminated", 0, NULL };
 const struct refusal refusal_bad_answer =
-    { 502, "CMGService_Bad_Gateway", "http_protocol_error", 0, NULL };
+    { REFUSED_BAD_ANSWER, 502, "CMGService_Bad_Gateway", "http_protocol_error", 0, NULL };
 const struct refusal refusal_timed_out =
-    { 504, "CMGService_Gateway_Timeout", "http_response_timeout", 0, NULL };
+    { REFUSED_TIMED_OUT, 504, "CMGService_Gateway_Timeout", "http_response_timeout", 0, NULL };
 const struct refusal refusal_storage_failed =
-    { 502, "CMGService_Storage_Failed", "destination_unavailable", 0, NULL };
+    { REFUSED_STORAGE_FAILED, 502, "CMGService_Storage_Failed", "destination_unavailable", 0, NULL };
 const struct refusal refusal_storage_timeout =
-    { 504, "CMGService_Storage_Timeout", "http_response_timeout", 0, NULL };
+    { REFUSED_STORAGE_TIMEOUT, 504, "CMGService_Storage_Timeout", "http_response_timeout", 0, NULL };
+
+#define UNREAD "http_request_error"
+static const struct refusal slow_head =
+    { REFUSED_SLOW_HEAD, 408, "CMGService_Request_Timeout", UNREAD, 0, NULL };
+static const struct refusal long_target =
+    { REFUSED_LONG_TARGET, 414, "CMGService_Target_Too_Long", UNREAD, 0, NULL };
+static const struct refusal large_head =
+    { REFUSED_LARGE_HEAD, 431, "CMGService_Head_Too_Large", UNREAD, 0, NULL };
+static const struct refusal not_implemented =
+    { REFUSED_NOT_IMPLEMENTED, 501, "CMGService_Not_Implemented", UNREAD, 0, NULL };
+static const struct refusal bad_version =
+    { REFUSED_BAD_VERSION, 505, "CMGService_Version_Not_Supported", UNREAD, 0, NULL };
 /* clang-format on */
 
-const char *refusal_phrase_malformed(unsigned status)
+/* In the order of enum refusal_reason. */
+static const struct refusal *const all[REFUSALS] = {
+    &refusal_bad_request,
+    &refusal_bad_method,
+    &refusal_no_certificate,
+    &refusal_bad_certificate,
+    &refusal_bad_token,
+    &refusal_not_permitted,
+    &refusal_too_many,
+    &refusal_not_admitted,
+    &refusal_not_published,
+    &refusal_no_tenant,
+    &refusal_no_content,
+    &refusal_too_large,
+    &refusal_busy,
+    &refusal_no_point,
+    &refusal_draining,
+    &refusal_channel_failed,
+    &refusal_bad_answer,
+    &refusal_timed_out,
+    &refusal_storage_failed,
+    &refusal_storage_timeout,
+    &slow_head,
+    &long_target,
+    &large_head,
+    &not_implemented,
+    &bad_version,
+};
+
+const struct refusal *refusal_of(enum refusal_reason reason)
 {
-    static const struct {
-        unsigned status;
-        const char *phrase;
-    } phrases[] = {
-        { 408, "CMGService_Request_Timeout" },       { 414, "CMGService_Target_Too_Long" },
-        { 431, "CMGService_Head_Too_Large" },        { 501, "CMGService_Not_Implemented" },
-        { 505, "CMGService_Version_Not_Supported" },
-    };
-    for (size_t i = 0; i < CMG_COUNT(phrases); i++)
-        if (phrases[i].status == status)
-            return phrases[i].phrase;
-    return refusal_bad_request.phrase;
+    return all[reason];
+}
+
+const struct refusal *refusal_malformed(unsigned status)
+{
+    for (size_t i = REFUSED_SLOW_HEAD; i < REFUSALS; i++)
+        if (all[i]->status == status)
+            return all[i];
+    return &refusal_bad_request;
 }
 
 /* One who is told to wait comes back a thousand times a second; the log need not. */
@@ -90,6 +129,7 @@ void refusal_send(struct gateway *g, const struct client *client, struct cmg_exc
 {
     struct cmg_field more[3];
     size_t n = 0;
+    g->tally.refusals[r->reason]++;
     if (r == &refusal_too_many)
         log_throttled(g, client, retry_after_s, detail);
     if (r->challenge)

@@ -16,6 +16,8 @@ struct member {
     struct cmg_endpoint_set published; /* what it said last       */
     bool spoke;                        /* it did say, if only that there is nothing */
     struct links links;
+    struct channel_counts channels;
+    struct cmg_counts counts;
     TAILQ_ENTRY(member) entry;
 };
 TAILQ_HEAD(members, member);
@@ -30,12 +32,14 @@ struct route {
     char id[CMG_ENDPOINT_ID_MAX + 1]; /* in lower case */
     struct offer *offers;             /* owned */
     size_t noffers, next;
+    struct cmg_counts *counts; /* the ledger's */
     UT_hash_handle hh;
 };
 
 struct registry {
     struct members members;
     struct route *routes;
+    struct ledger *ledger; /* owned */
     unsigned nlinks;
     void (*on_change)(void *arg);
     void *arg;
@@ -45,6 +49,7 @@ struct registry *registry_new(void (*on_change)(void *arg), void *arg)
 {
     struct registry *r = cmg_alloc(sizeof(*r));
     TAILQ_INIT(&r->members);
+    r->ledger = ledger_new();
     r->on_change = on_change;
     r->arg = arg;
     return r;
@@ -98,6 +103,7 @@ static void route_add(struct registry *r, struct member *m, const struct cmg_end
     if (!route) {
         route = cmg_alloc(sizeof(*route));
         fold(route->id, cmg_str(e->id));
+        route->counts = ledger_account(r->ledger, route->id);
         HASH_ADD(hh, r->routes, id, (unsigned)strlen(route->id), route);
     }
     if (other_site(route, m, e->id))
@@ -226,7 +232,18 @@ void registry_free(struct registry *r)
     routes_clear(r);
     while (!TAILQ_EMPTY(&r->members))
         member_free(r, TAILQ_FIRST(&r->members));
+    ledger_free(r->ledger);
     free(r);
+}
+
+struct channel_counts *member_channels(struct member *m)
+{
+    return &m->channels;
+}
+
+struct cmg_counts *member_counts(struct member *m)
+{
+    return &m->counts;
 }
 
 /* Links --------------------------------------------------------------------------------- */
@@ -293,6 +310,7 @@ static struct link *least_loaded(const struct member *m, bool *any)
 enum verdict registry_pick(struct registry *r, struct cmg_str id, struct cmg_str rest,
                            unsigned auth, int64_t length, struct route_pick *pick)
 {
+    pick->counts = NULL;
     if (!r->routes)
         return ROUTE_NOBODY;
     struct route *route = route_find(r, id);
@@ -306,6 +324,7 @@ enum verdict registry_pick(struct registry *r, struct cmg_str id, struct cmg_str
         if (!(o->endpoint->auth & auth) || !cmg_endpoint_match(o->endpoint, rest))
             continue;
         published = true;
+        pick->counts = route->counts;
         if (length > o->endpoint->max_request_bytes)
             continue;
         fits = true;
@@ -322,4 +341,31 @@ enum verdict registry_pick(struct registry *r, struct cmg_str id, struct cmg_str
     if (!fits)
         return ROUTE_TOO_LARGE;
     return up ? ROUTE_BUSY : ROUTE_AWAY;
+}
+
+/* To look at ---------------------------------------------------------------------------- */
+
+struct member *registry_next(const struct registry *r, const struct member *after)
+{
+    return after ? TAILQ_NEXT(after, entry) : TAILQ_FIRST(&r->members);
+}
+
+unsigned member_links(const struct member *m)
+{
+    const struct link *l;
+    unsigned n = 0;
+    TAILQ_FOREACH(l, &m->links, entry)
+    n += !l->draining;
+    return n;
+}
+
+const struct cmg_endpoint_set *member_endpoints(const struct member *m, bool *spoke)
+{
+    *spoke = m->spoke;
+    return set_of(m);
+}
+
+const struct ledger *registry_ledger(const struct registry *r)
+{
+    return r->ledger;
 }

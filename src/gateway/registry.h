@@ -13,6 +13,7 @@
 
 #include "cmg/http/h2conn.h"
 #include "cmg/proto/endpoint.h"
+#include "gateway/ledger.h"
 #include "gateway/options.h"
 
 struct registry;
@@ -45,6 +46,17 @@ bool member_is_admitted(const struct member *m);
  * empty when there are none. */
 const struct cmg_endpoint_set *member_static(const struct member *m);
 
+/* What came of the channels of a member; the dock adds to it. */
+struct channel_counts {
+    uint64_t opened;
+    uint64_t lost;    /* broke off                                        */
+    uint64_t closed;  /* in good order, by either side                    */
+    uint64_t refused; /* admitted by its certificate, and then not wanted */
+};
+struct channel_counts *member_channels(struct member *m);
+/* Requests that were sent to it; one that is repeated elsewhere has failed here. */
+struct cmg_counts *member_counts(struct member *m);
+
 void registry_up(struct registry *r, struct link *l);
 void registry_publish(struct registry *r, struct member *m, struct cmg_endpoint_set *taken);
 /* It says nothing itself, now at least: the configuration counts again. */
@@ -63,6 +75,7 @@ enum verdict {
 
 struct route_pick {
     struct link *link;
+    struct cmg_counts *counts; /* of the endpoint; NULL: it is not published */
     int64_t max_request_bytes;
     bool wants_certificate; /* the client's certificate is to go along, if it came by one */
 };
@@ -74,5 +87,13 @@ enum verdict registry_pick(struct registry *r, struct cmg_str id, struct cmg_str
                            unsigned auth, int64_t length, struct route_pick *pick);
 
 unsigned registry_links(const struct registry *r);
+
+/* To look at: all that it knows, members first. NULL begins, NULL ends; those that are no longer
+ * admitted are among them. */
+struct member *registry_next(const struct registry *r, const struct member *after);
+unsigned member_links(const struct member *m); /* up, and not draining */
+/* What it publishes. *spoke: it said so itself, not the configuration. */
+const struct cmg_endpoint_set *member_endpoints(const struct member *m, bool *spoke);
+const struct ledger *registry_ledger(const struct registry *r);
 
 #endif

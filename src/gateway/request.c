@@ -49,9 +49,11 @@ struct request {
     unsigned repeats;
     char id[REQUEST_ID];
     int64_t started_us, waiting_since_ms;
-    uint64_t moved;      /* body bytes seen at the last sweep */
-    int64_t moved_ms;    /* when they last grew               */
-    const char *sent_to; /* name of the connection point; lives as long as the registry */
+    uint64_t moved;              /* body bytes seen at the last sweep */
+    int64_t moved_ms;            /* when they last grew               */
+    struct member *sent_to;      /* lives as long as the registry */
+    struct cmg_counts *endpoint; /* it is counted there; likewise */
+    bool bearer;
     char who[128];
     enum cmg_identity_how how;
     struct cmg_path path;    /* into head.target */
@@ -63,17 +65,34 @@ struct request {
     void *room;           /* owned; the head's bytes when they do not follow the struct */
 };
 
-static void access_event(const struct request *q, unsigned status)
+static const char *point_of(const struct request *q)
+{
+    return q->sent_to ? member_name(q->sent_to) : NULL;
+}
+
+/* Where it was counted when it began. */
+static void count_end(const struct request *q, unsigned status, bool cut, int64_t us)
+{
+    struct cmg_counts *const all[] = { &q->gateway->tally.requests, q->endpoint,
+                                       q->sent_to ? member_counts(q->sent_to) : NULL };
+    for (size_t i = 0; i < CMG_COUNT(all); i++)
+        if (all[i])
+            cmg_counts_end(all[i], status, cut, q->pipe.request_bytes, q->pipe.response_bytes, us);
+}
+
+/* It is over: counted, and logged. `cut`: the client does not have all of the answer. */
+static void finish(const struct request *q, unsigned status, bool cut)
 {
     const struct gateway *g = q->gateway;
+    int64_t us = cmg_clock_us() - q->started_us;
+    count_end(q, status, cut, us);
     if (!g->conf->log.access)
         return;
-    int64_t us = cmg_clock_us() - q->started_us;
     log_info("access", KV("request", q->id), KV("peer", client_peer(q->client)),
              KV("who", cmg_or_none(q->who)), KV("how", cmg_identity_how_name(q->how)),
              KV("method", q->head.method), KV("path", q->path.path), KV("status", status),
              KV("in_bytes", q->pipe.request_bytes), KV("out_bytes", q->pipe.response_bytes),
-             KV("us", us), KV("connection_point", q->sent_to), KV("repeats", q->repeats),
+             KV("us", us), KV("connection_point", point_of(q)), KV("repeats", q->repeats),
              KV("why", cmg_or_none(q->why)));
 }
 
@@ -97,6 +116,13 @@ static void enter(struct request *q, enum state state)
 {
     struct gateway *g = q->gateway;
     bool waited = is_waiting(q);
+    if (q->state == IDENTIFYING)
+        g->nparked--;
+    if (state == IDENTIFYING) {
+        g->nparked++;
+        g->tally.parked++;
+    }
+    g->tally.held += state == WAITING && q->state != WAITING;
     q->state = state;
     if (is_waiting(q) && !waited)
         g->nwaiting++;
@@ -125,7 +151,7 @@ static void refuse_for(struct request *q, const struct refusal *r, unsigned retr
     snprintf(q->why, sizeof(q->why), "%s", detail);
     if (in)
         refusal_send(q->gateway, q->client, in, r, retry_after_s, detail, q->id, q->head.method);
-    access_event(q, r->status);
+    finish(q, r->status, !in);
     leave(q);
 }
 
@@ -153,6 +179,25 @@ static void add_certificate(const struct request *q, struct cmg_head *head, char
     head->fields = fields;
 }
 
+/* One that goes to another connection point has failed at the one before. */
+static void count_point(struct request *q, struct member *m)
+{
+    if (q->sent_to == m)
+        return;
+    if (q->sent_to)
+        cmg_counts_end(member_counts(q->sent_to), 0, true, 0, 0, cmg_clock_us() - q->started_us);
+    q->sent_to = m;
+    cmg_counts_begin(member_counts(m), q->bearer);
+}
+
+static void count_endpoint(struct request *q, struct cmg_counts *counts)
+{
+    if (q->endpoint || !counts)
+        return;
+    q->endpoint = counts;
+    cmg_counts_begin(counts, q->bearer);
+}
+
 static void send_down(struct request *q, const struct route_pick *pick)
 {
     struct gateway *g = q->gateway;
@@ -163,7 +208,7 @@ static void send_down(struct request *q, const struct route_pick *pick)
         return;
     }
     enter(q, PIPING);
-    q->sent_to = member_name(pick->link->member);
+    count_point(q, pick->link->member);
     struct cmg_head head = q->head;
     char certificate[CMG_TLS_CERTIFICATE_TEXT];
     if (pick->wants_certificate)
@@ -183,6 +228,7 @@ static void find_channel(struct request *q)
     struct route_pick pick;
     enum verdict v = registry_pick(g->registry, q->path.id, q->path.rest,
                                    cmg_endpoint_auth_of(q->path.tree), q->head.length, &pick);
+    count_endpoint(q, pick.counts);
     bool late = cmg_loop_now_ms(g->loop) - q->waiting_since_ms >= g->conf->clients.hold_ms ||
                 (q->state != WAITING && (int64_t)g->nwaiting >= g->conf->clients.hold_max);
     switch (v) {
@@ -270,13 +316,14 @@ static void on_failed(struct cmg_pipe *p, const struct cmg_fault *why)
     struct request *q = of(p);
     if (why->unprocessed && cmg_pipe_may_repeat(p) && q->repeats < REPEATS_MAX) {
         q->repeats++;
+        q->gateway->tally.repeated++;
         q->waiting_since_ms = cmg_loop_now_ms(q->gateway->loop); /* should it have to wait */
         log_debug("request.repeated", KV("request", (const char *)q->id), KV("why", why->text));
         find_channel(q);
         return;
     }
     char detail[256];
-    snprintf(detail, sizeof(detail), "connection point %s: %s", q->sent_to, why->text);
+    snprintf(detail, sizeof(detail), "connection point %s: %s", point_of(q), why->text);
     if (why->unprocessed)
         refuse(q, &refusal_no_point, detail);
     else if (why->malformed)
@@ -310,7 +357,7 @@ static void on_done(struct cmg_pipe *p, enum cmg_pipe_end end, const struct cmg_
         snprintf(q->why, sizeof(q->why), "%s", why->text);
         break;
     }
-    access_event(q, status);
+    finish(q, status, end != CMG_PIPE_DONE);
     leave(q);
 }
 
@@ -337,6 +384,7 @@ static struct request *request_make(const struct arrival *a, const struct cmg_he
     struct request *q = cmg_realloc(NULL, sizeof(*q) + cmg_head_size(head));
     *q = (struct request){ .gateway = g, .client = a->client, .started_us = a->started_us };
     memcpy(q->id, a->id, sizeof(q->id));
+    q->bearer = a->bearer;
     cmg_head_copy(&q->head, head, q + 1);
     q->path = path_in(&a->path, a->head->target.p, q->head.target.p);
     q->bury = (struct cmg_task){ .run = on_bury, .arg = q };
@@ -380,7 +428,7 @@ static void answer_parked_metadata(struct request *q)
         return;
     }
     q->pipe.in = NULL; /* it is over */
-    access_event(q, 200);
+    finish(q, 200, false);
     leave(q);
 }
 
@@ -445,6 +493,9 @@ static void on_content(void *arg, const struct content_answer *answer)
 {
     struct request *q = arg;
     q->ask = NULL;
+    q->gateway->tally.lists[answer->status == 200   ? TALLY_LISTED
+                            : answer->status == 404 ? TALLY_ABSENT
+                                                    : TALLY_UNLISTED]++;
     if (answer->status != 200) {
         refuse(q, storage_refusal(answer->status), answer->why);
         return;
@@ -453,7 +504,7 @@ static void on_content(void *arg, const struct content_answer *answer)
                cmg_str_eq(q->head.method, CMG_STR("HEAD")));
     q->pipe.in = NULL; /* it is over */
     q->pipe.response_bytes = answer->body.n;
-    access_event(q, 200);
+    finish(q, 200, false);
     leave(q);
 }
 
@@ -466,6 +517,15 @@ void request_content(const struct arrival *a, const struct cmg_identity *who,
         cmg_field_find(q->head.fields, q->head.nfields, CMG_STR("Accept"));
     set_identity(q, who);
     q->ask = content_start(g->content, token, accept ? accept->value : CMG_STR(""), on_content, q);
+}
+
+size_t request_held_bytes(const struct gateway *g)
+{
+    const struct request *q;
+    size_t n = 0;
+    TAILQ_FOREACH(q, &g->requests, entry)
+    n += q->pipe.held.n;
+    return n;
 }
 
 /* Time ---------------------------------------------------------------------------------- */
@@ -493,7 +553,7 @@ static void check_silence(struct request *q, int64_t now)
         return;
     char detail[128];
     snprintf(detail, sizeof(detail), "connection point %s said nothing for %" PRId64 " ms",
-             q->sent_to, now - q->moved_ms);
+             point_of(q), now - q->moved_ms);
     if (!q->pipe.answered) {
         refuse(q, &refusal_timed_out, detail);
         return;
@@ -502,7 +562,7 @@ static void check_silence(struct request *q, int64_t now)
     if (in)
         in->ops->abort(in);
     snprintf(q->why, sizeof(q->why), "cut: %s", detail);
-    access_event(q, q->pipe.status);
+    finish(q, q->pipe.status, true);
     leave(q);
 }
 

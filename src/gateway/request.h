@@ -24,6 +24,8 @@ void request_identify_all(struct gateway *g);
 /* Of a gateway that drains: requests without an answer are told to come again, when nothing else is
  * left to wait for, or its time is nearly up. */
 void request_drain(struct gateway *g);
+/* Bytes of bodies that are kept for a repeat, or until there is a channel. Walks over them all. */
+size_t request_held_bytes(const struct gateway *g);
 
 /* Silence and waits that lasted too long; runs now and then while requests are there. */
 void request_sweep(struct gateway *g);

@@ -365,3 +365,36 @@ enum cmg_rc revocation_judge(struct revocation *r, struct ssl_st *ssl, struct cm
 {
     return revocation_judge_certificate(r, cmg_tls_peer_certificate(ssl), id, err);
 }
+
+/* To look at --------------------------------------------------------------------------------- */
+
+const char *revocation_next(const struct revocation *r, const char *after)
+{
+    const char *failure;
+    char **f = r->files;
+    for (; after && f && *f; f++)
+        if (*f == after)
+            break;
+    if (after && f && *f)
+        f++; /* the one after it */
+    else if (after)
+        return crl_points_next(r->points, after, &failure);
+    return f && *f ? *f : crl_points_next(r->points, NULL, &failure);
+}
+
+static bool is_file(const struct revocation *r, const char *source)
+{
+    for (char **f = r->files; f && *f; f++)
+        if (*f == source)
+            return true;
+    return false;
+}
+
+void revocation_show(const struct revocation *r, const char *source, struct revocation_view *out)
+{
+    *out = (struct revocation_view){ .lists = r->lists, .fetched = !is_file(r, source) };
+    for (const char *p = NULL; out->fetched && (p = crl_points_next(r->points, p, &out->failure));)
+        if (p == source)
+            return;
+    out->failure = NULL;
+}

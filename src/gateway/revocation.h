@@ -6,6 +6,7 @@
 #define CMG_GATEWAY_REVOCATION_H
 
 #include "cmg/http/fetch.h"
+#include "cmg/net/crl.h"
 #include "cmg/net/tls.h"
 #include "gateway/options.h"
 
@@ -27,6 +28,15 @@ CMG_MUST_CHECK enum cmg_rc revocation_use(struct revocation *r, const struct gat
 /* Reads a file again, if it is one of ours. True: something changed, all is to be judged again
  * (on_lists is not called). A failure is logged and changes nothing. */
 bool revocation_refresh(struct revocation *r, const char *path);
+
+/* To look at: each source once, files first, then distribution points; NULL begins, NULL ends. */
+const char *revocation_next(const struct revocation *r, const char *after);
+struct revocation_view {
+    const struct cmg_crls *lists; /* cmg_crls_about tells what the source gave */
+    bool fetched;                 /* a distribution point, not a file */
+    const char *failure;          /* of its last fetch; NULL: none */
+};
+void revocation_show(const struct revocation *r, const char *source, struct revocation_view *out);
 
 /* cmg_tls_peer_judge for a client's certificate, and revocation as configured. CMG_OK: *id says
  * who. CMG_MORE: a list is on its way, ask again after on_lists. CMG_EDENIED: err says which check

@@ -233,3 +233,14 @@ enum cmg_rc site_tokens_content(struct site_tokens *s, struct cmg_str query, int
     cmg_str_put(out->name, sizeof(out->name), cmg_str(token->client));
     return CMG_OK;
 }
+
+void site_tokens_show(const struct site_tokens *s, struct site_tokens_view *out)
+{
+    *out = (struct site_tokens_view){
+        .accepted = s->issuer[0] != '\0',
+        .keys = s->keys,
+        .content = s->content,
+        .listed = s->blocked != NULL,
+        .blocked = s->blocked ? cmg_blocklist_count(s->blocked) : 0,
+    };
+}

@@ -13,6 +13,16 @@
 struct cmg_loop;
 struct site_tokens;
 
+/* To look at; all borrowed until the next change. */
+struct site_tokens_view {
+    bool accepted;                    /* site tokens are */
+    const struct cmg_keyset *keys;    /* of site tokens */
+    const struct cmg_keyset *content; /* of content tokens, perhaps the same */
+    bool listed;                      /* a block list is configured */
+    size_t blocked;                   /* GUIDs on it */
+};
+void site_tokens_show(const struct site_tokens *s, struct site_tokens_view *out);
+
 /* Everything that a configuration names, read. `conf` is borrowed and must outlive it: after a
  * reload there is a new one. NULL with err (CMG_ECONF), naming the file. Sections that are not
  * configured leave nothing that is accepted. */

@@ -9,6 +9,7 @@
 
 #include "cmg/auth/discovery.h"
 #include "cmg/base/alloc.h"
+#include "cmg/base/clock.h"
 #include "cmg/base/log.h"
 #include "cmg/net/loop.h"
 #include "gateway/key_plan.h"
@@ -29,6 +30,7 @@ struct tenant_keys {
     struct key_plan plan;
     int64_t refresh_ms;     /* that the timer was set by */
     struct cmg_keyset *set; /* a reference; NULL: none yet */
+    int64_t fetched;        /* seconds since 1970 */
     struct cmg_err failure; /* of the last fetch; text empty: it went well */
 
     const struct gateway_tenant_conf *conf; /* borrowed; NULL: paused */
@@ -93,6 +95,7 @@ static void succeeded(struct tenant_keys *k, struct cmg_keyset *taken)
     enter(k, RESTING);
     cmg_keyset_unref(k->set);
     k->set = taken;
+    k->fetched = cmg_clock_unix();
     k->failure = (struct cmg_err){ 0 };
     (void)rest(k, true);
     if (news)
@@ -233,6 +236,11 @@ bool tenant_keys_demand(struct tenant_keys *k, const char *why)
         log_info("tenant.unknown_key", KV("tenant", k->conf->label), KV("why", why));
     begin(k);
     return true;
+}
+
+int64_t tenant_keys_fetched(const struct tenant_keys *k)
+{
+    return k->fetched;
 }
 
 const char *tenant_keys_failure(const struct tenant_keys *k)

@@ -28,6 +28,8 @@ const struct cmg_keyset *tenant_keys_set(const struct tenant_keys *k); /* NULL: 
  * follow. False: there is no use in waiting. */
 bool tenant_keys_demand(struct tenant_keys *k, const char *why);
 
+/* When they were fetched last, well: seconds since 1970; 0: not yet. */
+int64_t tenant_keys_fetched(const struct tenant_keys *k);
 /* Why the last fetch failed; "" when it did not. */
 const char *tenant_keys_failure(const struct tenant_keys *k);
 

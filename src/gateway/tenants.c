@@ -200,6 +200,24 @@ const struct gateway_tenant_conf *tenants_find(const struct tenants *t, struct c
     return NULL;
 }
 
+const struct tenant *tenants_next(const struct tenants *t, const struct tenant *after)
+{
+    return after ? TAILQ_NEXT(after, entry) : TAILQ_FIRST(&t->list);
+}
+
+void tenant_show(const struct tenant *t, struct tenant_view *out)
+{
+    const struct cmg_keyset *set = tenant_keys_set(t->keys);
+    *out = (struct tenant_view){
+        .label = t->conf->label,
+        .id = t->id,
+        .enabled = t->conf->enabled,
+        .keys = set ? cmg_keyset_count(set) : 0,
+        .fetched = tenant_keys_fetched(t->keys),
+        .failure = tenant_keys_failure(t->keys),
+    };
+}
+
 /* ---- one token ---- */
 
 static enum cmg_rc verify(const struct tenant *tenant, const struct cmg_jwt *token, int64_t now,

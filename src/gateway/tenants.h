@@ -37,6 +37,17 @@ CMG_MUST_CHECK enum cmg_rc tenant_identify(struct tenant *t, const struct cmg_jw
                                            int64_t now, struct cmg_identity *out,
                                            struct cmg_err *err);
 
+/* To look at: NULL begins, NULL ends. */
+const struct tenant *tenants_next(const struct tenants *t, const struct tenant *after);
+struct tenant_view {
+    const char *label, *id;
+    bool enabled;
+    size_t keys;
+    int64_t fetched;     /* its keys, seconds since 1970; 0: not yet */
+    const char *failure; /* of the last fetch; "": it went well, or there was none */
+};
+void tenant_show(const struct tenant *t, struct tenant_view *out);
+
 /* For AADAuthInfo: the enabled tenant of that id, or NULL. */
 const struct gateway_tenant_conf *tenants_find(const struct tenants *t, struct cmg_str id);
 

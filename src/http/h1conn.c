@@ -399,6 +399,11 @@ void cmg_h1conn_close(struct cmg_h1conn *c)
     h1_close(c, 0);
 }
 
+size_t cmg_h1conn_buffered(const struct cmg_h1conn *c)
+{
+    return c->stream ? cmg_stream_buffered(c->stream) : 0;
+}
+
 bool cmg_h1conn_is_idle(const struct cmg_h1conn *c)
 {
     return c->state == H1_REST && !c->draining;

@@ -261,6 +261,15 @@ unsigned cmg_h2conn_load(const struct cmg_h2conn *c)
     return c->load;
 }
 
+size_t cmg_h2conn_buffered(const struct cmg_h2conn *c)
+{
+    size_t n = c->stream ? cmg_stream_buffered(c->stream) : 0;
+    const struct h2_exchange *xs;
+    TAILQ_FOREACH(xs, &c->exchanges, link)
+    n += xs->out.n;
+    return n;
+}
+
 void cmg_h2conn_drain(struct cmg_h2conn *c, int64_t grace_ms)
 {
     if (!c->stream || c->closing)

@@ -55,7 +55,7 @@ void cmg_head_copy(struct cmg_head *to, const struct cmg_head *head, void *room)
 
 static char *problem(const struct cmg_refusal *r)
 {
-    json_t *j = json_pack("{s:s, s:s, s:i, s:s, s:s, s:s}", "type", "about:blank", "title",
+    json_t *j = json_pack("{s:s, s:s, s:i, s:s, s:s*, s:s*}", "type", "about:blank", "title",
                           r->phrase, "status", (int)r->status, "detail", r->detail, "by", r->by,
                           "request", r->request_id);
     char *text = j ? json_dumps(j, JSON_COMPACT) : cmg_strdup("{}"); /* detail was not UTF-8 */
@@ -106,13 +106,15 @@ void cmg_refusal_compose(struct cmg_refusal_message *m, const struct cmg_refusal
     struct cmg_field *f = m->fields;
     size_t n = 0;
     cmg_buf_init(&m->status, 4096);
-    put_proxy_status(&m->status, r);
     m->text = problem(r);
     m->body = cmg_str(m->text);
 
     f[n++] = (struct cmg_field){ CMG_STR("Content-Type"), CMG_STR("application/problem+json") };
     f[n++] = (struct cmg_field){ CMG_STR("Cache-Control"), CMG_STR("no-store") };
-    f[n++] = (struct cmg_field){ CMG_STR("Proxy-Status"), cmg_buf_str(&m->status) };
+    if (r->error) {
+        put_proxy_status(&m->status, r);
+        f[n++] = (struct cmg_field){ CMG_STR("Proxy-Status"), cmg_buf_str(&m->status) };
+    }
     if (r->retry_after_s) {
         snprintf(m->retry, sizeof(m->retry), "%u", r->retry_after_s);
         f[n++] = (struct cmg_field){ CMG_STR("Retry-After"), cmg_str(m->retry) };

@@ -457,6 +457,9 @@ void cmg_pool_stats(const struct cmg_pool *p, struct cmg_pool_stats *out)
     out->busy = p->links[BUSY].n;
     out->dialing = p->links[DIALING].n;
     out->waiting = p->waiting.n;
+    out->why = *p->err.text ? p->err.text : NULL;
+    for (const struct link *k = p->links[BUSY].first; k; k = k->next)
+        out->buffered += cmg_h1conn_buffered(k->h1);
 }
 
 void cmg_pool_retire(struct cmg_pool *p, void (*on_gone)(void *arg), void *arg)

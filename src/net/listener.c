@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "addresses.h"
@@ -229,13 +230,18 @@ static int inherit(int fd, struct cmg_err *err)
 
 static void name_it(struct cmg_listener *l)
 {
-    struct sockaddr_storage a;
+    struct sockaddr_storage a = { 0 };
     socklen_t n = sizeof(a);
     char host[64], port[8];
 
     snprintf(l->name, sizeof(l->name), "?");
-    if (getsockname(l->fd, (struct sockaddr *)&a, &n) || a.ss_family == AF_UNIX ||
-        getnameinfo((struct sockaddr *)&a, n, host, sizeof(host), port, sizeof(port),
+    if (getsockname(l->fd, (struct sockaddr *)&a, &n))
+        return;
+    if (a.ss_family == AF_UNIX) {
+        snprintf(l->name, sizeof(l->name), "%s", ((struct sockaddr_un *)&a)->sun_path);
+        return;
+    }
+    if (getnameinfo((struct sockaddr *)&a, n, host, sizeof(host), port, sizeof(port),
                     NI_NUMERICHOST | NI_NUMERICSERV))
         return;
     snprintf(l->name, sizeof(l->name), a.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);

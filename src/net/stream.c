@@ -74,6 +74,7 @@ struct cmg_stream {
     struct cmg_buf out; /* what the peer has not taken        */
     size_t ceiling;
     uint64_t sent, received;
+    uint64_t *all_sent, *all_received; /* borrowed; of all streams of a kind; may be NULL */
 
     bool paused, ended, blocked; /* blocked: the last write could not go on */
     bool read_wants_write, was_full;
@@ -374,6 +375,8 @@ static void receive(struct cmg_stream *s)
     size_t n;
     enum moved m = fill(s, p, READ_BUDGET, &n);
     s->received += n;
+    if (s->all_received)
+        *s->all_received += n;
     s->read_wants_write = m == WANT_WRITE;
     if (n && s->in.n) {
         cmg_buf_added(&s->in, n);
@@ -457,6 +460,8 @@ static void drain_out(struct cmg_stream *s)
         enum moved m = s->io->write(s, o.p, o.n, &put);
         if (m == MOVED) {
             s->sent += put;
+            if (s->all_sent)
+                *s->all_sent += put;
             cmg_buf_drop(&s->out, put);
         } else if (m == WANT_WRITE || m == WANT_READ) {
             s->blocked = m == WANT_WRITE;
@@ -701,9 +706,20 @@ uint64_t cmg_stream_sent(const struct cmg_stream *s)
     return s->sent;
 }
 
+void cmg_stream_tally(struct cmg_stream *s, uint64_t *sent, uint64_t *received)
+{
+    s->all_sent = sent;
+    s->all_received = received;
+}
+
 uint64_t cmg_stream_received(const struct cmg_stream *s)
 {
     return s->received;
+}
+
+size_t cmg_stream_buffered(const struct cmg_stream *s)
+{
+    return s->in.n + s->out.n;
 }
 
 void cmg_stream_pause(struct cmg_stream *s, bool paused)

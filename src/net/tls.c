@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +17,10 @@
 
 #include "cmg/auth/pem.h"
 #include "cmg/base/alloc.h"
+#include "cmg/base/str.h"
+#include "cmg/net/expiry.h"
 #include "cmg/net/file.h"
+#include "tls_peer.h"
 #include "trust.h"
 #include "verdict.h"
 
@@ -24,7 +28,7 @@ enum { ALPN_MAX = 64, KEY_MAX = 256 * 1024, PEER_CHAIN_MAX = 64 * 1024 };
 
 struct cmg_tls {
     atomic_uint refs;
-    SSL_CTX *ctx;            /* owned */
+    SSL_CTX *ctx;            /* owned, and the other way round: see on_context_gone */
     struct cmg_trust *trust; /* owned reference; NULL: peers are not judged here */
     bool server;
     struct cmg_verdict_rule rule;
@@ -278,12 +282,39 @@ static SSL_CTX *new_context(const struct cmg_tls_conf *conf)
     return ctx;
 }
 
+static pthread_once_t index_once = PTHREAD_ONCE_INIT;
+static int context_index; /* written once */
+
+/* Its callbacks get our struct, and are called by handshakes that began before the last reference
+ * to that went, as a reload of the certificate does. So it goes with the context, which its
+ * connections share. */
+static void on_context_gone(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int idx, long argl,
+                            void *argp)
+{
+    (void)parent, (void)ad, (void)idx, (void)argl, (void)argp;
+    struct cmg_tls *t = ptr;
+    if (!t)
+        return;
+    cmg_trust_unref(t->trust);
+    free(t);
+}
+
+static void make_index(void)
+{
+    context_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, on_context_gone);
+    if (context_index < 0)
+        abort();
+}
+
 struct cmg_tls *cmg_tls_new(const struct cmg_tls_conf *conf, struct cmg_err *err)
 {
     struct cmg_tls *t = cmg_alloc(sizeof(*t));
+    pthread_once(&index_once, make_index);
     atomic_init(&t->refs, 1);
     t->server = conf->server;
     t->ctx = new_context(conf);
+    if (!SSL_CTX_set_ex_data(t->ctx, context_index, t))
+        abort();
     if (load_certificate(t->ctx, conf, err) == CMG_OK && set_peer(t, conf, err) == CMG_OK &&
         set_alpn(t, conf->alpn, err) == CMG_OK)
         return t;
@@ -302,9 +333,7 @@ void cmg_tls_unref(struct cmg_tls *t)
 {
     if (!t || atomic_fetch_sub(&t->refs, 1) > 1)
         return;
-    SSL_CTX_free(t->ctx);
-    cmg_trust_unref(t->trust);
-    free(t);
+    SSL_CTX_free(t->ctx); /* which takes it along, now or with its last connection */
 }
 
 /* ---- one connection ---- */
@@ -355,6 +384,30 @@ void cmg_tls_alpn(struct ssl_st *ssl, char *out, size_t size)
     unsigned n = 0;
     SSL_get0_alpn_selected(ssl, &p, &n);
     snprintf(out, size, "%.*s", (int)n, p ? (const char *)p : "");
+}
+
+const char *const cmg_tls_version_names[] = { "TLSv1.2", "TLSv1.3", NULL };
+
+enum cmg_tls_version cmg_tls_version(struct ssl_st *ssl)
+{
+    return SSL_version(ssl) == TLS1_2_VERSION ? CMG_TLS_1_2 : CMG_TLS_1_3;
+}
+
+bool cmg_tls_resumed(struct ssl_st *ssl)
+{
+    return SSL_session_reused(ssl) == 1;
+}
+
+bool cmg_expiry_own(const struct cmg_tls *t, struct cmg_expiry *out)
+{
+    struct cmg_tls_identity id;
+    const X509 *own = SSL_CTX_get0_certificate(t->ctx);
+    if (!own)
+        return false;
+    cmg_peer_describe(own, &id);
+    *out = (struct cmg_expiry){ .not_after = id.not_after, .n = 1 };
+    cmg_str_put(out->subject, sizeof(out->subject), cmg_str(id.subject));
+    return true;
 }
 
 /* ---- why it failed ---- */

@@ -86,12 +86,13 @@ static int64_t seconds(const ASN1_TIME *t)
     return ASN1_TIME_to_tm(t, &tm) == 1 ? timegm(&tm) : 0;
 }
 
-static void describe(const X509 *x, struct cmg_tls_identity *id)
+void cmg_peer_describe(const X509 *x, struct cmg_tls_identity *id)
 {
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned n = 0;
     const ASN1_INTEGER *serial = X509_get0_serialNumber(x);
 
+    memset(id, 0, sizeof(*id));
     if (!first_dns_name(x, id->name, sizeof(id->name)))
         common_name(x, id->name, sizeof(id->name));
     name_2253(X509_get_subject_name(x), id->subject, sizeof(id->subject));
@@ -111,7 +112,7 @@ size_t cmg_tls_read_certificates(const char *path, struct cmg_tls_identity *out,
     size_t n = certs ? (size_t)sk_X509_num(certs) : 0;
     for (size_t i = 0; i < n && i < max; i++) {
         memset(&out[i], 0, sizeof(out[i]));
-        describe(sk_X509_value(certs, (int)i), &out[i]);
+        cmg_peer_describe(sk_X509_value(certs, (int)i), &out[i]);
     }
     sk_X509_pop_free(certs, X509_free);
     return n;
@@ -126,7 +127,7 @@ enum cmg_rc cmg_peer_judge(X509 *leaf, const struct cmg_peer_judging *j,
     memset(id, 0, sizeof(*id));
     if (!leaf)
         return cmg_fail(err, CMG_EDENIED, "the peer sent no certificate");
-    describe(leaf, id);
+    cmg_peer_describe(leaf, id);
 
     /* No untrusted certificates: what the peer sent along is not looked at. */
     X509_STORE_CTX *c = X509_STORE_CTX_new();
@@ -152,6 +153,14 @@ enum cmg_rc cmg_tls_judge(struct x509_st *leaf, struct cmg_trust *trust, enum cm
                                         .path = trust->path,
                                         .usage = usage };
     return cmg_peer_judge(leaf, &j, id, err);
+}
+
+bool cmg_tls_peer_about(struct ssl_st *ssl, struct cmg_tls_identity *out)
+{
+    const X509 *leaf = ssl ? cmg_tls_peer_certificate(ssl) : NULL;
+    if (leaf)
+        cmg_peer_describe(leaf, out);
+    return leaf != NULL;
 }
 
 struct x509_st *cmg_tls_peer_certificate(struct ssl_st *ssl)

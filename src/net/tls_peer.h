@@ -7,6 +7,9 @@
 
 #include "cmg/net/tls.h"
 
+/* A certificate in words. */
+void cmg_peer_describe(const X509 *x, struct cmg_tls_identity *id);
+
 struct cmg_peer_judging {
     X509_STORE *store; /* borrowed; what chains are built from */
     const char *path;  /* of the file that it came from */

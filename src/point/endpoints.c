@@ -77,6 +77,25 @@ static struct cmg_pool *pool_new(struct point *p, const struct point_endpoint_co
     return cmg_pool_new(p->loop, p->endpoint_dialer, &conf);
 }
 
+/* One that goes on counting, or a new one. */
+static struct endpoint_tally *tally_of(const struct endpoints *before, const char *label)
+{
+    for (size_t i = 0; before && i < before->published.n; i++)
+        if (!strcmp(before->v[i]->label, label)) {
+            before->v[i]->tally->refs++;
+            return before->v[i]->tally;
+        }
+    struct endpoint_tally *t = cmg_alloc(sizeof(*t));
+    t->refs = 1;
+    return t;
+}
+
+static void tally_unref(struct endpoint_tally *t)
+{
+    if (--t->refs == 0)
+        free(t);
+}
+
 /* `taken` now belongs to the endpoint. */
 static struct endpoint *endpoint_new(struct point *p, const struct point_endpoint_conf *c,
                                      const struct place *place, const struct passport *taken)
@@ -90,6 +109,7 @@ static struct endpoint *endpoint_new(struct point *p, const struct point_endpoin
     e->private_connections = c->connections == POINT_PRIVATE;
     e->passport = *taken;
     e->pool = pool_new(p, c, place);
+    e->tally = tally_of(p->endpoints, c->label);
     return e;
 }
 
@@ -107,6 +127,7 @@ void endpoint_unref(struct endpoint *e)
     free(e->authority);
     free(e->prefix);
     passport_clear(&e->passport);
+    tally_unref(e->tally);
     free(e);
 }
 

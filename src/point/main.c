@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cmg/daemon/service.h"
 #include "point/point.h"
+#include "point/status.h"
 
 int main(int argc, char **argv)
 {
@@ -11,6 +12,8 @@ int main(int argc, char **argv)
         .default_config = "/etc/cmg/cmg-connection-point.ini",
         .config = &point_config,
         .log_conf = offsetof(struct point_conf, log),
+        .admin_conf = offsetof(struct point_conf, admin),
+        .routes = point_status_routes,
         .start = point_start,
         .reload = point_reload,
         .drain = point_drain,

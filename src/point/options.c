@@ -53,6 +53,11 @@ static const struct cmg_option log_options[] = {
     { 0 },
 };
 
+static const struct cmg_option admin_options[] = {
+    CMG_SERVICE_ADMIN_OPTIONS(point_conf, admin, "/run/cmg-connection-point/admin.sock"),
+    { 0 },
+};
+
 static const struct cmg_option proxy_options[] = {
     { "url", CMG_TEXT(point_conf, proxy.url),
       .def = "", .reload = CMG_LIVE,
@@ -202,6 +207,8 @@ static const struct cmg_section sections[] = {
       .doc = "This connection point." },
     { "log", .options = log_options,
       .doc = "What is logged, and where." },
+    { "admin", .options = admin_options,
+      .doc = "The administrator's door." },
     { "proxy", .options = proxy_options,
       .doc = "The proxy between here and the gateways, if there is one." },
     { "channel", .options = channel_options,

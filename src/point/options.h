@@ -57,6 +57,7 @@ struct point_conf {
     struct point_endpoint_conf *endpoints;
     size_t nendpoints;
     struct cmg_log_conf log;
+    struct cmg_admin_conf admin;
 };
 
 extern const struct cmg_config point_config;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "point/point.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include "cmg/channel/wire.h"
 #include "cmg/daemon/certificates.h"
 #include "cmg/daemon/service.h"
+#include "cmg/net/lag.h"
 #include "cmg/net/tls.h"
 #include "point/relay.h"
 
@@ -18,6 +20,7 @@ enum {
     DIALS_PER_ENDPOINT = 8,
     DIALS_PER_INSTANCE = 2, /* an attempt and a probe */
     GREETING_MS = 15000,
+    STATUS_MS = 1000,        /* how old the line of `systemctl status` may be */
     READY_MS = 30000,        /* ready after so long, whatever the cloud does */
     DRAIN_LOOK_MS = 250,     /* how often a drain looks at what is left           */
     DRAIN_ANSWERS_MS = 1000, /* of the drain: for answers that tell to come again */
@@ -163,6 +166,30 @@ static void on_exchange(void *arg, struct cmg_channel *c, struct cmg_exchange *x
     relay_new(k->point, c, x, head);
 }
 
+bool point_next_keeper(const struct point *p, const struct keeping **at,
+                       struct cmg_keeper_status *out)
+{
+    const struct keeping *k = *at ? TAILQ_NEXT(*at, entry) : TAILQ_FIRST(&p->keepings);
+    while (k && (!k->kept || !k->keeper))
+        k = TAILQ_NEXT(k, entry);
+    *at = k;
+    if (k)
+        cmg_keeper_status(k->keeper, out);
+    return k;
+}
+
+/* To the service manager, when it is news. */
+static void say_status(struct point *p, unsigned open, unsigned n)
+{
+    char text[sizeof(p->said)];
+    snprintf(text, sizeof(text), "%u of %u channels up, %u requests in flight%s", open, n,
+             p->in_flight, p->draining ? ", draining" : "");
+    if (strcmp(text, p->said) == 0)
+        return;
+    memcpy(p->said, text, sizeof(text));
+    cmg_service_status("%s", text);
+}
+
 /* Readiness is the first full round, not the first success: a cloud that is down must not hold
  * up the boot. */
 static void show_status(struct point *p)
@@ -179,8 +206,7 @@ static void show_status(struct point *p)
         open += s.open;
         tried += s.tried;
     }
-    cmg_service_status("%u of %u channels up, %u requests in flight%s", open, n, p->in_flight,
-                       p->draining ? ", draining" : "");
+    say_status(p, open, n);
     if (tried == n && !p->draining)
         cmg_service_ready();
 }
@@ -190,6 +216,13 @@ static void on_ready_time(void *arg)
     struct point *p = arg;
     if (!p->draining)
         cmg_service_ready();
+}
+
+static void on_status_time(void *arg)
+{
+    struct point *p = arg;
+    show_status(p);
+    cmg_timer_set(p->status_timer, STATUS_MS);
 }
 
 static void on_drain_time(void *arg)
@@ -302,6 +335,8 @@ static enum cmg_rc on_renew(void *arg, struct cmg_err *err)
         }
     }
     roads_clear(roads, conf->ncmgs);
+    certificates_free(p->certificates);
+    p->certificates = certificates_read(conf);
     return CMG_OK;
 }
 
@@ -311,18 +346,17 @@ void *point_start(struct cmg_loop *l, const void *conf, struct cmg_err *err)
 {
     const struct point_conf *c = conf;
     struct point *p = cmg_alloc(sizeof(*p));
-    p->certificates = cmg_certificates_new(l, on_renew, p);
-    list_certificates(p->certificates, c);
+    p->watched = cmg_certificates_new(l, on_renew, p);
+    list_certificates(p->watched, c);
     struct roads *roads = roads_load(c, err);
     if (!roads) {
-        cmg_certificates_free(p->certificates);
+        cmg_certificates_free(p->watched);
         free(p);
         return NULL;
     }
     p->loop = l;
     p->conf = c;
     TAILQ_INIT(&p->keepings);
-    TAILQ_INIT(&p->relays);
     cmg_random(&p->id_prefix, sizeof(p->id_prefix));
     p->channel_dialer = cmg_dialer_new(l, DIAL_THREADS, DIALS_PER_INSTANCE);
     p->endpoint_dialer = cmg_dialer_new(l, DIAL_THREADS, DIALS_PER_ENDPOINT);
@@ -334,11 +368,15 @@ void *point_start(struct cmg_loop *l, const void *conf, struct cmg_err *err)
         point_free(p);
         return NULL;
     }
-    cmg_certificates_use(p->certificates);
+    cmg_certificates_use(p->watched);
+    p->certificates = certificates_read(c);
+    p->lag = cmg_lag_new(l);
     p->ready_timer = cmg_timer_new(l, on_ready_time, p);
     cmg_timer_set(p->ready_timer, READY_MS);
     p->drain_timer = cmg_timer_new(l, on_drain_time, p);
     p->drain_look = cmg_timer_new(l, on_drain_look, p);
+    p->status_timer = cmg_timer_new(l, on_status_time, p);
+    cmg_timer_set(p->status_timer, STATUS_MS);
     show_status(p);
     return p;
 }
@@ -347,19 +385,21 @@ enum cmg_rc point_reload(void *daemon, const void *conf, struct cmg_err *err)
 {
     struct point *p = daemon;
     const struct point_conf *c = conf;
-    list_certificates(p->certificates, c);
+    list_certificates(p->watched, c);
     struct roads *roads = roads_load(c, err);
     struct endpoints *endpoints = roads ? endpoints_new(p, c, err) : NULL;
     if (!endpoints) {
-        cmg_certificates_drop(p->certificates);
+        cmg_certificates_drop(p->watched);
         if (roads)
             roads_clear(roads, c->ncmgs);
         return CMG_ECONF;
     }
-    cmg_certificates_use(p->certificates);
+    cmg_certificates_use(p->watched);
     struct endpoints *old = p->endpoints;
     p->endpoints = endpoints;
     p->conf = c;
+    certificates_free(p->certificates);
+    p->certificates = certificates_read(c);
     keep_all(p, c, roads);
     endpoints_retire(old);
     roads_clear(roads, c->ncmgs);
@@ -413,10 +453,13 @@ void point_free(void *daemon)
     while (!TAILQ_EMPTY(&p->keepings))
         keeping_free(TAILQ_FIRST(&p->keepings));
     endpoints_retire(p->endpoints);
-    cmg_certificates_free(p->certificates);
+    cmg_certificates_free(p->watched);
+    certificates_free(p->certificates);
+    cmg_lag_free(p->lag);
     cmg_timer_free(p->ready_timer);
     cmg_timer_free(p->drain_timer);
     cmg_timer_free(p->drain_look);
+    cmg_timer_free(p->status_timer);
     cmg_dialer_free(p->channel_dialer);
     cmg_dialer_free(p->endpoint_dialer);
     free(p);

@@ -4,6 +4,7 @@
  *   point      keepers, one for each instance of each gateway; reload and drain
  *   endpoints  what is published, and where each of it really is
  *   relay      one request: judged again, sent to its endpoint, its answer sent back
+ *   status     what is told of all this, metrics among it; certificates: how long they last
  */
 #ifndef CMG_POINT_POINT_H
 #define CMG_POINT_POINT_H
@@ -14,23 +15,30 @@
 #include "cmg/net/dial.h"
 #include "cmg/net/loop.h"
 #include "cmg/proto/h1.h"
+#include "point/certificates.h"
 #include "point/endpoints.h"
 #include "point/options.h"
 
 struct cmg_certificates;
-struct relay;
 struct keeping; /* a keeper and what it borrows */
+struct relay;
+
+/* Requests that were refused before an endpoint had anything to do with them. */
+struct point_refused {
+    uint64_t malformed, not_published, too_large;
+};
 
 struct point {
-    struct cmg_loop *loop;                 /* borrowed */
-    const struct point_conf *conf;         /* borrowed; swapped by a reload */
-    struct cmg_certificates *certificates; /* files that channels and endpoints use */
+    struct cmg_loop *loop;            /* borrowed */
+    const struct point_conf *conf;    /* borrowed; swapped by a reload */
+    struct cmg_certificates *watched; /* certificate files: renewed, near their end */
     struct cmg_dialer *channel_dialer, *endpoint_dialer;
     struct endpoints *endpoints;
     unsigned retiring; /* endpoints that still finish requests */
     TAILQ_HEAD(, keeping) keepings;
-    TAILQ_HEAD(, relay) relays; /* in flight: in_flight of them */
     unsigned in_flight;
+    LIST_HEAD(, relay) relays; /* as many */
+    struct point_refused refused;
 
     bool told_unread; /* relay.identity_unread: once is enough */
 
@@ -39,7 +47,10 @@ struct point {
     /* Where a head is put together on its way through; used and left in one call. */
     struct cmg_field fields[CMG_H1_FIELDS + PASSPORT_MAX + 4];
 
-    struct cmg_timer *ready_timer, *drain_timer, *drain_look;
+    struct certificates *certificates; /* owned */
+    struct cmg_lag *lag;               /* owned */
+    struct cmg_timer *ready_timer, *drain_timer, *drain_look, *status_timer;
+    char said[128]; /* to the service manager */
     bool draining;
     int64_t draining_since_ms;
     void (*on_drained)(void *arg);
@@ -52,5 +63,10 @@ void point_drain(void *daemon, void (*done)(void *arg), void *arg);
 void point_free(void *daemon);
 
 void point_check_drained(struct point *p);
+
+/* Walks over the channels that the configuration in force asks for, also while they drain: *at is
+ * NULL at first. False: that was the last one. */
+bool point_next_keeper(const struct point *p, const struct keeping **at,
+                       struct cmg_keeper_status *out);
 
 #endif

@@ -42,8 +42,8 @@ struct relay {
     uint64_t moved;   /* request bytes, when a drain looked last */
     int64_t moved_ms; /* when they last grew, or it came          */
     struct cmg_task bury;
-    TAILQ_ENTRY(relay) entry;
-    struct cmg_head head; /* as sent to the endpoint; its bytes follow the struct */
+    LIST_ENTRY(relay) entry; /* among the point's */
+    struct cmg_head head;    /* as sent to the endpoint; its bytes follow the struct */
 };
 
 /* Refusals ------------------------------------------------------------------------------ */
@@ -85,15 +85,15 @@ static void refuse_exchange(struct point *p, struct cmg_exchange *x, const struc
 
 /* Life ---------------------------------------------------------------------------------- */
 
-static void access_event(const struct relay *q, unsigned status)
+static void access_event(const struct relay *q, unsigned status, int64_t us)
 {
     if (!q->point->conf->log.access)
         return;
     log_info("access", KV("request", q->id), KV("who", (const char *)q->who), KV("how", q->how),
              KV("method", q->head.method), KV("path", q->path), KV("endpoint", q->endpoint->label),
              KV("status", status), KV("in_bytes", q->pipe.request_bytes),
-             KV("out_bytes", q->pipe.response_bytes), KV("us", cmg_clock_us() - q->started_us),
-             KV("tries", q->tries), KV("channel", q->channel), KV("why", cmg_or_none(q->why)));
+             KV("out_bytes", q->pipe.response_bytes), KV("us", us), KV("tries", q->tries),
+             KV("channel", q->channel), KV("why", cmg_or_none(q->why)));
 }
 
 static void on_bury(void *arg)
@@ -104,10 +104,15 @@ static void on_bury(void *arg)
     free(q);
 }
 
-static void leave(struct relay *q)
+/* `cut`: the client did not get the whole answer that `status` began. */
+static void leave(struct relay *q, unsigned status, bool cut)
 {
+    int64_t us = cmg_clock_us() - q->started_us;
+    access_event(q, status, us);
+    cmg_counts_end(&q->endpoint->tally->counts, status, cut, q->pipe.request_bytes,
+                   q->pipe.response_bytes, us);
     cmg_pool_cancel(&q->wait);
-    TAILQ_REMOVE(&q->point->relays, q, entry);
+    LIST_REMOVE(q, entry);
     q->point->in_flight--;
     cmg_loop_defer(q->point->loop, &q->bury);
     point_check_drained(q->point);
@@ -122,8 +127,7 @@ static void refuse(struct relay *q, const struct refusal *r, const char *detail)
     if (r->status >= 500 && r != &draining)
         log_warn("relay.failed", KV("request", (const char *)q->id),
                  KV("endpoint", q->endpoint->label), KV("why", detail));
-    access_event(q, r->status);
-    leave(q);
+    leave(q, r->status, false);
 }
 
 /* A connection -------------------------------------------------------------------------- */
@@ -253,8 +257,7 @@ static void on_done(struct cmg_pipe *p, enum cmg_pipe_end end, const struct cmg_
         snprintf(q->why, sizeof(q->why), "%s", why->text);
         break;
     }
-    access_event(q, status);
-    leave(q);
+    leave(q, status, end != CMG_PIPE_DONE);
 }
 
 static const struct cmg_pipe_events pipe_events = { on_response, on_failed, on_done };
@@ -271,11 +274,20 @@ struct brief { /* a request before it has a life of its own */
     struct endpoint *endpoint;
     const struct cmg_endpoint *published;
     struct passport_bearer client;
+    bool bearer; /* it carries a token */
 };
+
+static void count_refused(struct point_refused *c, const struct refusal *r)
+{
+    c->malformed += r == &bad_request;
+    c->not_published += r == &not_published;
+    c->too_large += r == &too_large;
+}
 
 static void brief_refuse(const struct brief *b, const struct refusal *r, const char *detail)
 {
     refuse_exchange(b->point, b->x, r, detail, b->id, b->head->method);
+    count_refused(&b->point->refused, r);
     if (!b->point->conf->log.access)
         return;
     struct cmg_str path = b->path.path.p ? b->path.path : CMG_STR("-");
@@ -364,9 +376,16 @@ static struct relay *relay_make(const struct brief *b, const struct cmg_head *ou
                                 query ? (size_t)(query - q->head.target.p) : q->head.target.n };
     q->bury = (struct cmg_task){ .run = on_bury, .arg = q };
     q->moved_ms = cmg_loop_now_ms(p->loop);
-    TAILQ_INSERT_TAIL(&p->relays, q, entry);
     p->in_flight++;
+    LIST_INSERT_HEAD(&p->relays, q, entry);
+    cmg_counts_begin(&q->endpoint->tally->counts, b->bearer);
     return q;
+}
+
+static bool is_bearer(const struct cmg_field *f)
+{
+    return cmg_str_ieq(f->name, CMG_STR("Authorization")) &&
+           cmg_str_istarts(f->value, CMG_STR("Bearer "));
 }
 
 /* The client's fields, without what only we may tell the endpoint, then ours. */
@@ -377,6 +396,7 @@ static size_t put_fields(struct brief *b)
     size_t n = 0;
     for (size_t i = 0; i < b->head->nfields; i++) {
         const struct cmg_field *f = &b->head->fields[i];
+        b->bearer |= is_bearer(f);
         if (passes(b->endpoint, f) && !passport_claims(passport, f->name))
             fields[n++] = *f;
     }
@@ -424,6 +444,15 @@ void relay_new(struct point *p, struct cmg_channel *channel, struct cmg_exchange
         start(&b);
 }
 
+size_t relay_held_bytes(const struct point *p)
+{
+    size_t n = 0;
+    const struct relay *q;
+    LIST_FOREACH(q, &p->relays, entry)
+    n += q->pipe.held.n;
+    return n;
+}
+
 /* Drain --------------------------------------------------------------------------------- */
 
 /* Nothing more of it can be expected soon: a long poll, or an endpoint that hangs. */
@@ -445,8 +474,7 @@ static void hand_back(struct relay *q)
     snprintf(q->why, sizeof(q->why), "handed back: this connection point stops");
     if (in)
         in->ops->refuse(in);
-    access_event(q, 0);
-    leave(q);
+    leave(q, 0, false);
 }
 
 void relay_drain(struct point *p, bool now_or_never)
@@ -454,12 +482,12 @@ void relay_drain(struct point *p, bool now_or_never)
     int64_t now = cmg_loop_now_ms(p->loop);
     struct relay *q, *next;
     bool only_silent = true;
-    TAILQ_FOREACH(q, &p->relays, entry)
+    LIST_FOREACH(q, &p->relays, entry)
     only_silent &= is_silent(q, now);
     if (!only_silent && !now_or_never)
         return;
-    for (q = TAILQ_FIRST(&p->relays); q; q = next) {
-        next = TAILQ_NEXT(q, entry);
+    for (q = LIST_FIRST(&p->relays); q; q = next) {
+        next = LIST_NEXT(q, entry);
         if (q->pipe.answered)
             continue;
         if (q->pipe.out)

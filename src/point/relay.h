@@ -15,5 +15,8 @@ void relay_new(struct point *p, struct cmg_channel *channel, struct cmg_exchange
  * nothing else is left to wait for; `now_or_never`: in any case. Those that no endpoint has seen go
  * back to the gateway, which may send them to another connection point. */
 void relay_drain(struct point *p, bool now_or_never);
+/* Bytes of request bodies kept for a connection to come, or for a repeat. Walks over the requests
+ * in flight. */
+size_t relay_held_bytes(const struct point *p);
 
 #endif

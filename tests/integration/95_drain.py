@@ -12,7 +12,6 @@ from lab.site import ECHO, MP, Lab, on
 from lab.waiting import wait_for
 
 DRAIN = 10.0  # seconds, of the lab's daemons
-POLL = "/BGB/handler.ashx?RequestType=LogIn&silent=55"
 SLOW = "/lab/slow?ms=55000&tag="
 QUICK = on(MP, "/SMS_MP/.sms_aut?MPLIST")
 FRONTS = pytest.mark.parametrize("front", ["http1", "http2"])
@@ -74,12 +73,14 @@ def test_no_cut_at_the_deadline_either(new_lab, who: str) -> None:
     drain = {"drain": "2s", "drain-silent": "1m"}
     lab = new_lab(with_gates=False, gateway={"gateway": drain}, point={"connection-point": drain})
     daemon = lab.gateways[1] if who == "gateway" else lab.points["cp1"]
-    poll = begin(lab, "http1", on(ECHO, POLL))
-    half, _ = begin(lab, "http1", on(ECHO, SLOW + "half"))
-    arrived(lab, "half")
+    tags = [f"late-{front}-{who.split()[0]}" for front in ("http1", "http2")]
+    polls = [begin(lab, front, on(ECHO, SLOW + tag))
+             for front, tag in zip(("http1", "http2"), tags)]
+    for tag in tags:
+        arrived(lab, tag)
     daemon.signal(signal.SIGTERM)
-    for http, stream in (poll, (half, None)):
-        answer = end(http, stream)
+    for poll in polls:
+        answer = end(*poll)
         assert answer.status == 503 and answer.get("Retry-After") == "1"
     assert daemon.wait_exit(within=8) == 0
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from . import admin
 from .process import Process
 from .waiting import LabError, wait_for
 
@@ -79,6 +81,23 @@ class Daemon(Process):
         mark = self.mark()
         self.signal(signal.SIGHUP)
         return self.wait_log(r"\bconf\.(reloaded|refused|needs_restart)\b.*", within, mark).group(0)
+
+    @property
+    def socket(self) -> Path:
+        """Of the administrator."""
+        return Path(str(self.settings["admin"]["socket"]))
+
+    def ask(self, target: str, method: str = "GET", body: bytes | None = None,
+            within: float = 10) -> admin.Answer:
+        """Asks at the administrator's door: gw.ask("/health").json["status"]"""
+        return admin.ask(self.socket, method, target, body, within)
+
+    def post(self, target: str, body: bytes | None = None, within: float = 10) -> admin.Answer:
+        return self.ask(target, "POST", body, within)
+
+    def ask_lines(self, target: str, method: str = "POST", within: float = 60) -> Iterator[Any]:
+        """The same, where the answer comes line by line."""
+        return admin.lines(self.socket, method, target, within)
 
     def events(self, name: str, since: int = 0) -> list[dict[str, str]]:
         """The events of that name, as their fields."""

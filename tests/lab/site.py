@@ -131,6 +131,7 @@ class Lab:
             "channel": {"ca-file": pki.point_ca.certificate, "keepalive": "1s",
                         "deadline": "2s", "rate-per-address": 0},
             **{f"connection-point {name}": {"site": "LAB"} for name in pki.points},
+            "admin": {"socket": (self.folder / f"gw{instance}.sock").absolute()},
             "log": {"target": "stderr", "format": "text", "level": "info"},
         }
         return merged(base, self._gateway_changes)
@@ -153,6 +154,7 @@ class Lab:
                         "instances": self.instances, "ca-file": self.pki.server_ca.certificate,
                         "tcp-tls-port": tcp, "https-port": https, "https-port-single": single},
             **self.site.endpoints(),
+            "admin": {"socket": (self.folder / f"{name}.sock").absolute()},
             "log": {"target": "stderr", "format": "text", "level": "info"},
         }
         return merged(base, self._point_changes)

@@ -210,6 +210,12 @@ void cmg_channel_abandon(struct cmg_channel *c)
     c->abandoned = true;
 }
 
+size_t cmg_channel_buffered(const struct cmg_channel *c)
+{
+    assert_true(c->alive);
+    return 1000;
+}
+
 const struct cmg_channel_info *cmg_channel_info(const struct cmg_channel *c)
 {
     return &c->info;
@@ -576,6 +582,15 @@ static void falls_back_at_once_and_says_so_once(void **state)
     end(k);
 }
 
+/* By whatever cause. */
+static uint64_t reconnects(const struct cmg_keeper_status *s)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < CMG_KEEPER_CAUSES; i++)
+        n += s->reconnects[i];
+    return n;
+}
+
 static void both_roads_failing_alternate_and_are_logged_on_change_only(void **state)
 {
     (void)state;
@@ -608,6 +623,9 @@ static void both_roads_failing_alternate_and_are_logged_on_change_only(void **st
     assert_int_equal(CMG_ROAD_HTTPS, s.error.road);
     assert_string_equal("proxy", s.error.step);
     assert_string_equal("timed out after 15007 ms", s.error.why.text);
+    assert_int_equal(8, s.reconnects[CMG_CAUSE_CONNECT]);
+    assert_int_equal(8, s.reconnects[CMG_CAUSE_PROXY]);
+    assert_int_equal(world.ndials - 1, reconnects(&s));
 
     dial_fails(CMG_DIAL_RESOLVE, "no such host"); /* another reason: said */
     assert_int_equal(3, warnings());
@@ -703,6 +721,7 @@ static void a_channel_that_dies_in_its_greeting_is_a_failed_attempt(void **state
     run_for(0);
     dial_connects();
     closes(last_channel(), CMG_EIO, "reset");
+    assert_int_equal(1, status(k).reconnects[CMG_CAUSE_GREETING]);
     run_for(0);
     assert_int_equal(443, last_dial()->port);
     end(k);
@@ -752,6 +771,7 @@ static void a_lost_channel_is_dialed_again_at_once(void **state)
                                              "PING\" up_ms=10000 retry_ms=0"));
     assert_string_equal("open", status(k).error.step);
     assert_int_equal(10000, status(k).error.when_ms);
+    assert_int_equal(1, status(k).reconnects[CMG_CAUSE_LOST]);
     end(k);
 }
 
@@ -817,6 +837,8 @@ static void a_gateway_that_drains_is_dialed_while_its_channel_finishes(void **st
     old->ev->on_exchange(old->arg, old, NULL, NULL); /* one that was on its way */
     assert_int_equal(1, world.exchanges);
     old->ev->on_draining(old->arg); /* said twice: nothing new */
+    assert_int_equal(1, status(k).reconnects[CMG_CAUSE_GATEWAY_DRAINS]);
+    assert_int_equal(2000, status(k).buffered);
     closes(old, CMG_OK, "closed");
     assert_int_equal(1, said("channel.closed", "connection=id-0"));
     assert_int_equal(0, status(k).draining);
@@ -882,6 +904,7 @@ static void probes_tcp_tls_beside_the_live_channel_and_moves_up(void **state)
     assert_int_equal(CMG_ROAD_TCP_TLS, status(k).road);
     assert_int_equal(1, status(k).draining);
     assert_int_equal(1, said("channel.moved_up", "from=https to=tcp-tls connection=id-1"));
+    assert_int_equal(1, status(k).reconnects[CMG_CAUSE_MOVED_UP]);
     assert_int_equal(1, said("channel.draining", "road=https connection=id-0"));
 
     old->ev->on_exchange(old->arg, old, NULL, NULL);
@@ -1057,6 +1080,7 @@ static void a_road_that_is_no_longer_allowed_is_left(void **state)
     conf.plan.transport = CMG_TRANSPORT_HTTPS;
     cmg_keeper_reconf(k, &conf);
     assert_true(last_dial()->cancelled);
+    assert_int_equal(2, status(k).reconnects[CMG_CAUSE_CONFIGURATION]);
     run_for(0);
     assert_int_equal(443, last_dial()->port);
     end(k);

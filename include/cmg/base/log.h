@@ -88,6 +88,12 @@ bool cmg_log_wants(enum cmg_level level);
 void cmg_log(enum cmg_level level, const char *event, const struct cmg_kv *kv, size_t n);
 void cmg_log_flush(void);
 
+/* Events above `level` in cmg_log_to, up to `level` here, are kept all the same when their field
+ * `request` begins with `prefix`, which is copied, and cut at CMG_LOG_TRACE bytes. NULL: no more of
+ * that, and then it costs nothing. */
+enum { CMG_LOG_TRACE = 64 };
+void cmg_log_trace(const char *prefix, enum cmg_level level);
+
 /* Writes `event key=value ...` without a newline; values with blanks, quotes or control
  * characters are quoted and escaped, so that a peer cannot forge a line. Returns the
  * length, at most size - 1. */

@@ -89,6 +89,9 @@ struct cmg_channel_info {
     unsigned instances;       /* likewise; 0: not said                                 */
     int64_t rtt_us;           /* of the last PING; -1: none yet                        */
 };
+/* Bytes that its connection holds (cmg_h2conn_buffered). */
+size_t cmg_channel_buffered(const struct cmg_channel *c);
+
 /* Borrowed, good while the channel is. */
 const struct cmg_channel_info *cmg_channel_info(const struct cmg_channel *c);
 

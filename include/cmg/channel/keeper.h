@@ -66,6 +66,24 @@ void cmg_keeper_drain(struct cmg_keeper *k, int64_t grace_ms, void (*on_done)(vo
  * callback of the keeper other than on_done. NULL is ignored. */
 void cmg_keeper_free(struct cmg_keeper *k);
 
+/* Why another channel was needed: where the attempt before failed, or what became of the channel
+ * before. */
+enum cmg_keeper_cause {
+    CMG_CAUSE_SETUP, /* the first six are enum cmg_dial_step */
+    CMG_CAUSE_RESOLVE,
+    CMG_CAUSE_CONNECT,
+    CMG_CAUSE_PROXY,
+    CMG_CAUSE_TLS,
+    CMG_CAUSE_UPGRADE,
+    CMG_CAUSE_GREETING,
+    CMG_CAUSE_LOST,           /* an open one broke                                     */
+    CMG_CAUSE_GATEWAY_DRAINS, /* the gateway took its leave                            */
+    CMG_CAUSE_MOVED_UP,       /* TCP-TLS opened beside HTTPS                           */
+    CMG_CAUSE_CONFIGURATION,  /* its road is not allowed any more                      */
+    CMG_KEEPER_CAUSES
+};
+extern const char *const cmg_keeper_cause_names[]; /* "setup", ... "gateway-drains" ... */
+
 /* Times are those of cmg_loop_now_ms. Strings are good until the loop runs on. */
 struct cmg_keeper_status {
     const char *label;
@@ -93,6 +111,8 @@ struct cmg_keeper_status {
         bool refused;
         struct cmg_err why;
     } error;
+    uint64_t reconnects[CMG_KEEPER_CAUSES]; /* since the start                            */
+    size_t buffered; /* bytes that its channels hold, those that finish beside included   */
 };
 void cmg_keeper_status(const struct cmg_keeper *k, struct cmg_keeper_status *out);
 

@@ -8,6 +8,10 @@
 CMG_MUST_CHECK enum cmg_rc cmg_check_name(const char *value, struct cmg_err *err); /* DNS name */
 CMG_MUST_CHECK enum cmg_rc cmg_check_host(const char *value, struct cmg_err *err); /* or address */
 CMG_MUST_CHECK enum cmg_rc cmg_check_address(const char *value, struct cmg_err *err); /* IP */
+/* 127.0.0.1:PORT or [::1]:PORT */
+CMG_MUST_CHECK enum cmg_rc cmg_check_loopback(const char *value, struct cmg_err *err);
+/* The full name of a unix socket, or none. */
+CMG_MUST_CHECK enum cmg_rc cmg_check_socket(const char *value, struct cmg_err *err);
 CMG_MUST_CHECK enum cmg_rc cmg_check_site(const char *value, struct cmg_err *err); /* site code */
 
 /* http[s]://host:port, and nothing else. */

@@ -96,6 +96,13 @@ void cmg_config_free(const struct cmg_config *config, void *conf); /* NULL is ig
 bool cmg_config_live(const struct cmg_config *config, const void *a, const void *b, char *restart,
                      size_t size);
 
+/* Tells every difference by its name, "gateway.instance" or, for a named section that came or
+ * went, "endpoint mp1", and whether it needs a restart. */
+void cmg_config_compare(const struct cmg_config *config, const void *a, const void *b,
+                        void (*on_difference)(void *arg, const char *name,
+                                              enum cmg_opt_reload reload),
+                        void *arg);
+
 /* The documented sample file, defaults commented out. */
 void cmg_config_print_sample(const struct cmg_config *config, const char *title, FILE *out);
 /* The configuration in force, every option with its value, in a form that loads again. */

@@ -1,11 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* What every daemon does the same way: command line, log sink, signals, systemd. */
+/* What every daemon does the same way: command line, log sink, signals, systemd, and what the
+ * administrator's door answers alike (see docs/operations.md):
+ *
+ *   GET  /health     that the loop turns, since when, how late
+ *   POST /reload     as SIGHUP, and answers how that went
+ *   POST /drain      as SIGTERM
+ *   GET  /log-level  POST too: another level for a while, or for single requests */
 #ifndef CMG_DAEMON_SERVICE_H
 #define CMG_DAEMON_SERVICE_H
 
 #include <stdbool.h>
 
 #include "cmg/base/log.h"
+#include "cmg/daemon/admin.h"
+#include "cmg/daemon/checks.h"
 #include "cmg/daemon/logsink.h"
 #include "cmg/daemon/options.h"
 
@@ -20,6 +28,10 @@ struct cmg_service {
     /* Where conf structs keep these (offsets of fields the tables fill with
      * CMG_SERVICE_LOG_OPTIONS). */
     size_t log_conf; /* offset of a struct cmg_log_conf in the conf struct */
+    /* With CMG_SERVICE_ADMIN_OPTIONS: offset of a struct cmg_admin_conf. */
+    size_t admin_conf;
+    /* What the door answers besides; handlers get the daemon. May be NULL. */
+    const struct cmg_admin_route *routes;
 
     /* Builds the daemon on the loop. NULL with err: nothing was started; CMG_ECONF ends the
      * process with 78, so that systemd does not try again. */
@@ -45,6 +57,17 @@ struct cmg_service {
       .reload = CMG_LIVE, .doc = "Events less important than this are left out." },                \
     { "access", CMG_BOOL(conf, field.access), .def = "yes", .reload = CMG_LIVE,                    \
       .doc = "One access event for each request." }
+
+/* The same for an [admin] section. A default that cannot be opened is told by the event admin.off;
+ * any other socket that cannot be ends the start. */
+#define CMG_SERVICE_ADMIN_OPTIONS(conf, field, default_socket)                                     \
+    { "socket", CMG_TEXT(conf, field.socket), .def = default_socket, .check = cmg_check_socket,    \
+      .doc = "The administrator's door: a unix socket for cmgctl, which the service's user and "   \
+             "group may use; none shuts it." },                                                    \
+    { "listen", CMG_TEXT(conf, field.listen), .def = "", .check = cmg_check_loopback,              \
+      .example = "127.0.0.1:9101",                                                                 \
+      .doc = "A port of this machine that can only be read from, for scrapers of metrics; unset: " \
+             "none. Every user of the machine may come to it." }
 /* clang-format on */
 
 /* The whole of main(): --config FILE, --check, --print-config, --print-sample,

@@ -63,6 +63,9 @@ struct cmg_exchange *cmg_h1conn_request(struct cmg_h1conn *c);
  * is allowed, and gets on_gone with `unprocessed`. */
 bool cmg_h1conn_is_idle(const struct cmg_h1conn *c);
 
+/* Bytes that its stream holds. */
+size_t cmg_h1conn_buffered(const struct cmg_h1conn *c);
+
 /* Server: no further request after the current one; at rest it closes a moment later, so that
  * a request that is on its way already is still answered. Client at rest: closes now. */
 void cmg_h1conn_drain(struct cmg_h1conn *c);

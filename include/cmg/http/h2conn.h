@@ -65,6 +65,10 @@ struct cmg_h2conn *cmg_h2conn_new(struct cmg_loop *l, struct cmg_stream *taken,
 struct cmg_exchange *cmg_h2conn_request(struct cmg_h2conn *c);
 unsigned cmg_h2conn_load(const struct cmg_h2conn *c);
 
+/* Bytes held here: bodies that wait for the peer's window, and what its stream holds. Walks over
+ * the exchanges: for those who look now and then, not for each request. */
+size_t cmg_h2conn_buffered(const struct cmg_h2conn *c);
+
 /* Server: GOAWAY with 2^31-1, a moment later the final one; exchanges in flight finish;
  * then closes, at the latest after `grace_ms`. Client: finishes what is in flight. */
 void cmg_h2conn_drain(struct cmg_h2conn *c, int64_t grace_ms);
@@ -74,6 +78,5 @@ void cmg_h2conn_refuse(struct cmg_h2conn *c, const char *text);
 
 /* Cuts it: exchanges get on_gone, on_closed follows from the loop. */
 void cmg_h2conn_close(struct cmg_h2conn *c);
-
 
 #endif

@@ -13,7 +13,9 @@ size_t cmg_head_size(const struct cmg_head *head);
  * malloc aligns. */
 void cmg_head_copy(struct cmg_head *to, const struct cmg_head *head, void *room);
 
-/* A refusal: who, why, which request. Every string is borrowed. */
+/* A refusal: who, why, which request. Every string is borrowed. NULL for `error`: this is no
+ * proxy's doing, and there is no Proxy-Status; NULL for `by` and `request_id`, which then are not
+ * said, goes with that only. */
 struct cmg_refusal {
     unsigned status;
     const char *phrase; /* reason phrase: "CMGService_Not_Published" */

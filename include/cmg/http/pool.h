@@ -63,7 +63,10 @@ void cmg_pool_cancel(struct cmg_pool_wait *w); /* fine when it does not wait */
 struct cmg_pool_stats {
     unsigned idle, busy, dialing, waiting;
     uint64_t requests, dialed, failed; /* since birth; failed: dials */
+    size_t buffered;                   /* bytes that its connections hold */
+    const char *why; /* the last dial failed: why; else NULL. Borrowed until the loop runs on */
 };
+/* Walks over the busy connections: not for each request. */
 void cmg_pool_stats(const struct cmg_pool *p, struct cmg_pool_stats *out);
 
 /* No new requests. Idle connections close, requests in line and exchanges in flight are

@@ -51,8 +51,8 @@ struct cmg_stream_events {
 
 enum { CMG_STREAM_HIGH = 256 * 1024, CMG_STREAM_LOW = 64 * 1024 };
 
-/* Streams over a connected, non-blocking socket, which is taken. With `tls` (borrowed until
- * the stream is gone) the handshake starts at once and must end within `handshake_ms`;
+/* Streams over a connected, non-blocking socket, which is taken. With `tls` (borrowed for
+ * the call) the handshake starts at once and must end within `handshake_ms`;
  * without it the stream is born open. `name`: as for cmg_tls_session. */
 struct cmg_stream *cmg_stream_new(struct cmg_loop *l, int fd_taken, struct cmg_tls *tls,
                                   const char *name, unsigned handshake_ms,
@@ -84,6 +84,12 @@ void cmg_stream_mark_later(struct cmg_stream *s);
 /* Bytes written to the network so far; grows while the peer takes them. */
 uint64_t cmg_stream_sent(const struct cmg_stream *s);
 uint64_t cmg_stream_received(const struct cmg_stream *s);
+/* Bytes held here: not yet consumed, and not yet taken by the peer. */
+size_t cmg_stream_buffered(const struct cmg_stream *s);
+
+/* The same bytes are added to these as well, until another call; both may be NULL. They must
+ * outlive the stream. TLS records, handshakes and what lies below are not in them. */
+void cmg_stream_tally(struct cmg_stream *s, uint64_t *sent, uint64_t *received);
 
 /* Stops or restarts on_data; the peer then feels TCP back-pressure. Restarting offers what
  * was left unconsumed, from the loop, even when the stream was not paused. */

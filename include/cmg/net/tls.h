@@ -46,8 +46,8 @@ struct cmg_trust *cmg_trust_load(const char *path, struct cmg_err *err);
 struct cmg_trust *cmg_trust_ref(struct cmg_trust *t);
 void cmg_trust_unref(struct cmg_trust *t); /* NULL is ignored */
 
-/* A new connection state for this context; streams call it. `name`: clients verify the
- * peer's SAN against it (DNS name or IP address) and send it as SNI (names only). */
+/* A new connection state for this context, which it may outlive; streams call it. `name`: clients
+ * verify the peer's SAN against it (DNS name or IP address) and send it as SNI (names only). */
 struct ssl_st *cmg_tls_session(struct cmg_tls *t, const char *name);
 
 /* The peer's certificate in words; strings are owned by the caller's struct. */
@@ -80,6 +80,8 @@ CMG_MUST_CHECK enum cmg_rc cmg_tls_peer_judge(struct ssl_st *ssl, struct cmg_tru
 
 /* The peer's leaf certificate, borrowed from `ssl`; NULL: none. */
 struct x509_st *cmg_tls_peer_certificate(struct ssl_st *ssl);
+/* That certificate in words, judged or not. False: there is none. */
+bool cmg_tls_peer_about(struct ssl_st *ssl, struct cmg_tls_identity *out);
 /* cmg_tls_peer_judge, of a certificate; `leaf` may be NULL. */
 CMG_MUST_CHECK enum cmg_rc cmg_tls_judge(struct x509_st *leaf, struct cmg_trust *trust,
                                          enum cmg_tls_usage usage, struct cmg_tls_identity *id,
@@ -89,6 +91,13 @@ CMG_MUST_CHECK enum cmg_rc cmg_tls_judge(struct x509_st *leaf, struct cmg_trust 
  * Returns its length; 0, and "" if there is room for that: none, or longer than `size` allows. */
 enum { CMG_TLS_CERTIFICATE_TEXT = 8 * 1024 };
 size_t cmg_tls_peer_certificate_field(struct ssl_st *ssl, char *out, size_t size);
+
+/* What was agreed on; "TLSv1.2", "TLSv1.3". */
+enum cmg_tls_version { CMG_TLS_1_2, CMG_TLS_1_3, CMG_TLS_VERSIONS };
+extern const char *const cmg_tls_version_names[];
+enum cmg_tls_version cmg_tls_version(struct ssl_st *ssl);
+/* True when the handshake went on from an earlier one's session. */
+bool cmg_tls_resumed(struct ssl_st *ssl);
 
 /* The ALPN protocol agreed on, "" when none. */
 void cmg_tls_alpn(struct ssl_st *ssl, char *out, size_t size);
