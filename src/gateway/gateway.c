@@ -25,7 +25,7 @@
 #include "gateway/tenants.h"
 #include "gateway/throttle.h"
 
-enum { LAST_RESORT_MS = 5000 };
+enum { LAST_RESORT_MS = 5000, DRAIN_ANSWERS_MS = 1000 };
 
 /* Connections --------------------------------------------------------------------------- */
 
@@ -299,21 +299,42 @@ static void on_sweep(void *arg)
     request_sweep(arg);
 }
 
-/* First everything is cut; should something still be there after that, the process ends: a
- * service manager that waits is worse than a defect that is logged. */
+/* What is left of the drain for answers that tell clients to come again. */
+static int64_t answers_ms(const struct gateway *g)
+{
+    int64_t half = g->conf->gateway.drain_ms / 2;
+    return half < DRAIN_ANSWERS_MS ? half : DRAIN_ANSWERS_MS;
+}
+
+static void cut_all(struct gateway *g)
+{
+    log_warn("gateway.drain_timeout", KV("clients", g->nclients), KV("requests", g->nrequests));
+    front_close(g);
+    dock_close(g);
+}
+
+/* First those without an answer get one, then everything is cut; should something still be there
+ * after that, the process ends: a service manager that waits is worse than a defect that is
+ * logged. */
 static void on_drain_deadline(void *arg)
 {
     struct gateway *g = arg;
-    if (g->drain_cut) {
+    switch (g->drain_step) {
+    case DRAIN_WAITS:
+        g->drain_step = DRAIN_ANSWERS;
+        cmg_timer_set(g->drain_timer, answers_ms(g));
+        request_drain(g);
+        break;
+    case DRAIN_ANSWERS:
+        g->drain_step = DRAIN_CUTS;
+        cmg_timer_set(g->drain_timer, LAST_RESORT_MS);
+        cut_all(g);
+        break;
+    case DRAIN_CUTS:
         log_error("gateway.drain_stuck", KV("clients", g->nclients), KV("requests", g->nrequests));
         cmg_log_flush();
         _exit(EXIT_FAILURE);
     }
-    g->drain_cut = true;
-    cmg_timer_set(g->drain_timer, LAST_RESORT_MS);
-    log_warn("gateway.drain_timeout", KV("clients", g->nclients), KV("requests", g->nrequests));
-    front_close(g);
-    dock_close(g);
 }
 
 void *gateway_start(struct cmg_loop *l, const void *conf, struct cmg_err *err)
@@ -403,9 +424,10 @@ void gateway_drain(void *daemon, void (*done)(void *arg), void *arg)
     g->on_drained = done;
     g->on_drained_arg = arg;
     for (unsigned i = 0; i < g->nentrances; i++)
-        cmg_listener_pause(g->entrances[i]->listener);
+        cmg_listener_finish(g->entrances[i]->listener);
     log_notice("gateway.draining", KV("clients", g->nclients), KV("requests", g->nrequests));
-    cmg_timer_set(g->drain_timer, g->conf->gateway.drain_ms);
+    g->draining_since_ms = cmg_loop_now_ms(g->loop);
+    cmg_timer_set(g->drain_timer, g->conf->gateway.drain_ms - answers_ms(g));
     front_drain(g);
     show_status(g);
     gateway_check_drained(g);

@@ -101,7 +101,9 @@ struct gateway {
     char malformed_id[32];
     struct cmg_field malformed_field[2];
 
-    bool draining, dock_draining, drain_cut;
+    bool draining, dock_draining;
+    enum { DRAIN_WAITS, DRAIN_ANSWERS, DRAIN_CUTS } drain_step;
+    int64_t draining_since_ms;
     void (*on_drained)(void *arg);
     void *on_drained_arg;
     struct cmg_timer *drain_timer;

@@ -57,6 +57,10 @@ static const struct cmg_option gateway_options[] = {
     { "drain", CMG_MILLIS(gateway_conf, gateway.drain_ms),
       .def = "30s", .min = 0, .max = 10 * MINUTE, .reload = CMG_LIVE,
       .doc = "How long requests in flight may take to finish when the service stops." },
+    { "drain-silent", CMG_MILLIS(gateway_conf, gateway.drain_silent_ms),
+      .def = "3s", .min = 0, .max = 10 * MINUTE, .reload = CMG_LIVE,
+      .doc = "When nothing but requests without an answer for so long keeps the service from "
+             "stopping, they are told to come again; long polls would hold it up for minutes." },
     { 0 },
 };
 

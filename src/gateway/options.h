@@ -54,7 +54,7 @@ struct gateway_conf {
         char *certificate, *key;
         char **listen;                                 /* addresses */
         int64_t client_port, tcp_tls_port, https_port; /* 443; 10140, 10124 of the first instance */
-        int64_t drain_ms;
+        int64_t drain_ms, drain_silent_ms;
     } gateway;
     struct {           /* [clients] */
         char *ca_file; /* roots and intermediates of client certificates */

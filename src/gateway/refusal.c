@@ -41,6 +41,8 @@ const struct refusal refusal_busy =
     { REFUSED_BUSY, 503, "CMGService_Busy", "connection_limit_reached", RETRY_AFTER_S, NULL };
 const struct refusal refusal_no_point =
     { REFUSED_NO_POINT, 503, "CMGService_No_Connection_Point", "destination_unavailable", RETRY_AFTER_S, NULL };
+const struct refusal refusal_draining =
+    { REFUSED_DRAINING, 503, "CMGService_Draining", "destination_unavailable", 1, NULL };
 const struct refusal refusal_channel_failed =
     { REFUSED_CHANNEL_FAILED, 502, "CMGService_Bad_Gateway", "connection_terminated", 0, NULL };
 const struct refusal refusal_bad_answer =
@@ -83,6 +85,7 @@ static const struct refusal *const all[REFUSALS] = {
     &refusal_too_large,
     &refusal_busy,
     &refusal_no_point,
+    &refusal_draining,
     &refusal_channel_failed,
     &refusal_bad_answer,
     &refusal_timed_out,

@@ -25,6 +25,7 @@ enum refusal_reason {
     REFUSED_TOO_LARGE,
     REFUSED_BUSY,
     REFUSED_NO_POINT,
+    REFUSED_DRAINING,
     REFUSED_CHANNEL_FAILED,
     REFUSED_BAD_ANSWER,
     REFUSED_TIMED_OUT,
@@ -51,8 +52,9 @@ struct refusal {
 extern const struct refusal refusal_bad_request, refusal_bad_method, refusal_no_certificate,
     refusal_bad_certificate, refusal_bad_token, refusal_not_permitted, refusal_too_many,
     refusal_not_admitted, refusal_not_published, refusal_no_tenant, refusal_no_content,
-    refusal_too_large, refusal_busy, refusal_no_point, refusal_channel_failed, refusal_bad_answer,
-    refusal_timed_out, refusal_storage_failed, refusal_storage_timeout, refusal_egress;
+    refusal_too_large, refusal_busy, refusal_no_point, refusal_draining, refusal_channel_failed,
+    refusal_bad_answer, refusal_timed_out, refusal_storage_failed, refusal_storage_timeout,
+    refusal_egress;
 
 const struct refusal *refusal_of(enum refusal_reason reason);
 /* Of a request that could not be read. */

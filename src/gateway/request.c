@@ -566,6 +566,31 @@ static void check_silence(struct request *q, int64_t now)
     leave(q);
 }
 
+/* Nothing more of it can be expected soon: a long poll, or an endpoint that hangs. */
+static bool is_silent(const struct request *q, int64_t now)
+{
+    const struct gateway *g = q->gateway;
+    int64_t since = q->moved_ms > g->draining_since_ms ? q->moved_ms : g->draining_since_ms;
+    return !q->pipe.answered && q->pipe.request_ended &&
+           now - since >= g->conf->gateway.drain_silent_ms;
+}
+
+void request_drain(struct gateway *g)
+{
+    int64_t now = cmg_loop_now_ms(g->loop);
+    struct request *q, *next;
+    if (g->drain_step == DRAIN_WAITS) {
+        TAILQ_FOREACH(q, &g->requests, entry)
+        if (!is_silent(q, now))
+            return;
+    }
+    for (q = TAILQ_FIRST(&g->requests); q; q = next) {
+        next = TAILQ_NEXT(q, entry);
+        if (!q->pipe.answered)
+            refuse(q, &refusal_draining, "this gateway stops: come again, to another instance");
+    }
+}
+
 void request_sweep(struct gateway *g)
 {
     int64_t now = cmg_loop_now_ms(g->loop);
@@ -579,6 +604,8 @@ void request_sweep(struct gateway *g)
         else if (q->state == PIPING)
             check_silence(q, now);
     }
+    if (g->draining)
+        request_drain(g);
     if (g->nrequests)
         cmg_timer_set(g->sweep, SWEEP_MS);
 }

@@ -21,6 +21,9 @@ void request_retry_all(struct gateway *g);
 /* Keys or lists have come, or failed to: parked requests are identified again. */
 void request_identify_all(struct gateway *g);
 
+/* Of a gateway that drains: requests without an answer are told to come again, when nothing else is
+ * left to wait for, or its time is nearly up. */
+void request_drain(struct gateway *g);
 /* Bytes of bodies that are kept for a repeat, or until there is a channel. Walks over them all. */
 size_t request_held_bytes(const struct gateway *g);
 

@@ -272,6 +272,7 @@ static const struct cmg_exchange_ops ops = {
     .end = op_end,
     .pause = h1_op_pause,
     .abort = h1_op_abort,
+    .refuse = h1_op_abort,
 };
 
 static const struct h1_role server = {

@@ -209,4 +209,9 @@ static void op_abort(struct cmg_exchange *x)
     h2_mark(c);
 }
 
-const struct cmg_exchange_ops h2_ops = { op_head, op_body, op_end, op_pause, op_abort };
+static void op_refuse(struct cmg_exchange *x)
+{
+    h2_reset(of(x), NGHTTP2_REFUSED_STREAM);
+}
+
+const struct cmg_exchange_ops h2_ops = { op_head, op_body, op_end, op_pause, op_abort, op_refuse };

@@ -119,11 +119,9 @@ static bool out_of_something(int why)
     return why == EMFILE || why == ENFILE || why == ENOBUFS || why == ENOMEM;
 }
 
-static void on_ready(void *arg, bool readable, bool writable)
+/* True: more may wait. */
+static bool accept_batch(struct cmg_listener *l)
 {
-    (void)readable, (void)writable;
-    struct cmg_listener *l = arg;
-
     for (unsigned i = 0; i < BATCH && l->watch && l->alive < l->max; i++) {
         struct sockaddr_storage from = { 0 };
         socklen_t n = sizeof(from);
@@ -136,8 +134,16 @@ static void on_ready(void *arg, bool readable, bool writable)
         if (out_of_something(errno))
             rest(l);
         if (errno == EAGAIN || errno == EWOULDBLOCK || cmg_timer_armed(l->rest))
-            break; /* any other error is that connection's own, which is gone */
+            return false; /* any other error is that connection's own, which is gone */
     }
+    return l->watch && l->alive < l->max;
+}
+
+static void on_ready(void *arg, bool readable, bool writable)
+{
+    (void)readable, (void)writable;
+    struct cmg_listener *l = arg;
+    (void)accept_batch(l);
     if (l->watch && l->alive >= l->max && say_now(l, &l->full)) {
         log_warn("listener.full", KV("listener", l->name), KV("alive", l->alive),
                  KV("unsaid", l->full.unsaid));
@@ -299,6 +305,14 @@ void cmg_listener_pause(struct cmg_listener *l)
     close(l->fd);
     l->fd = -1;
     cmg_timer_stop(l->rest);
+}
+
+/* A flood that does not let the queue become empty does not hold this up. */
+void cmg_listener_finish(struct cmg_listener *l)
+{
+    for (unsigned i = 0; i < SOMAXCONN / BATCH && l->watch && accept_batch(l); i++)
+        ;
+    cmg_listener_pause(l);
 }
 
 void cmg_listener_free(struct cmg_listener *l)

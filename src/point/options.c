@@ -30,10 +30,10 @@ static const struct cmg_option point_options[] = {
       .check = cmg_check_site, .example = "PS1",
       .doc = "Code of the Configuration Manager site that it serves." },
     { "certificate", CMG_FILE(point_conf, point.certificate),
-      .example = "connection-point.pem",
+      .reload = CMG_LIVE, .example = "connection-point.pem",
       .doc = "The certificate shown to gateways (PEM), followed by its intermediates." },
     { "key", CMG_SECRET(point_conf, point.key),
-      .example = "connection-point.key",
+      .reload = CMG_LIVE, .example = "connection-point.key",
       .doc = "Private key of the certificate (PEM)." },
     { "max-requests", CMG_NUMBER(point_conf, point.max_requests),
       .def = "4096", .min = 64, .max = 65536,
@@ -41,6 +41,10 @@ static const struct cmg_option point_options[] = {
     { "drain", CMG_MILLIS(point_conf, point.drain_ms),
       .def = "30s", .min = 0, .max = 10 * MINUTE, .reload = CMG_LIVE,
       .doc = "How long requests in flight may take to finish when the service stops." },
+    { "drain-silent", CMG_MILLIS(point_conf, point.drain_silent_ms),
+      .def = "3s", .min = 0, .max = 10 * MINUTE, .reload = CMG_LIVE,
+      .doc = "When nothing but requests without an answer for so long keeps the service from "
+             "stopping, they are told to come again; long polls would hold it up for minutes." },
     { 0 },
 };
 

@@ -40,7 +40,7 @@ struct point_conf {
     struct { /* [connection-point] */
         char *name, *site, *certificate, *key;
         int64_t max_requests; /* in flight on one channel */
-        int64_t drain_ms;
+        int64_t drain_ms, drain_silent_ms;
     } point;
     struct { /* [proxy] */
         char *url, *user, *password_file, *ca_file;

@@ -22,9 +22,11 @@ enum {
     DIALS_PER_ENDPOINT = 8,
     DIALS_PER_INSTANCE = 2, /* an attempt and a probe */
     GREETING_MS = 15000,
-    STATUS_MS = 1000,      /* how old the line of `systemctl status` may be */
-    READY_MS = 30000,      /* ready after so long, whatever the cloud does */
-    LAST_RESORT_MS = 5000, /* for what should be gone after a drain        */
+    STATUS_MS = 1000,        /* how old the line of `systemctl status` may be */
+    READY_MS = 30000,        /* ready after so long, whatever the cloud does */
+    DRAIN_LOOK_MS = 250,     /* how often a drain looks at what is left           */
+    DRAIN_ANSWERS_MS = 1000, /* of the drain: for answers that tell to come again */
+    LAST_RESORT_MS = 5000,   /* for what should be gone after a drain        */
     HEAD_BYTES = 64 * 1024
 };
 
@@ -186,6 +188,16 @@ static void on_drain_time(void *arg)
     _exit(EXIT_FAILURE); /* a service manager that waits is worse than a defect that is logged */
 }
 
+/* Clients are answered while the channels are still there to carry it. */
+static void on_drain_look(void *arg)
+{
+    struct point *p = arg;
+    int64_t drain_ms = p->conf->point.drain_ms, half = drain_ms / 2;
+    int64_t late_ms = drain_ms - (half < DRAIN_ANSWERS_MS ? half : DRAIN_ANSWERS_MS);
+    cmg_timer_set(p->drain_look, DRAIN_LOOK_MS);
+    relay_drain(p, cmg_loop_now_ms(p->loop) - p->draining_since_ms >= late_ms);
+}
+
 static void on_change(void *arg, struct cmg_keeper *keeper)
 {
     (void)keeper;
@@ -278,6 +290,8 @@ static enum cmg_rc on_renew(void *arg, struct cmg_err *err)
         }
     }
     roads_clear(roads, conf->ncmgs);
+    certificates_free(p->certificates);
+    p->certificates = certificates_read(conf);
     return CMG_OK;
 }
 
@@ -315,6 +329,7 @@ void *point_start(struct cmg_loop *l, const void *conf, struct cmg_err *err)
     p->ready_timer = cmg_timer_new(l, on_ready_time, p);
     cmg_timer_set(p->ready_timer, READY_MS);
     p->drain_timer = cmg_timer_new(l, on_drain_time, p);
+    p->drain_look = cmg_timer_new(l, on_drain_look, p);
     p->status_timer = cmg_timer_new(l, on_status_time, p);
     cmg_timer_set(p->status_timer, STATUS_MS);
     show_status(p);
@@ -355,7 +370,9 @@ void point_drain(void *daemon, void (*done)(void *arg), void *arg)
     p->on_drained_arg = arg;
     log_notice("point.draining", KV("requests", p->in_flight));
     analyze_stop(p, "the service is being stopped");
+    p->draining_since_ms = cmg_loop_now_ms(p->loop);
     cmg_timer_set(p->drain_timer, p->conf->point.drain_ms + LAST_RESORT_MS);
+    cmg_timer_set(p->drain_look, DRAIN_LOOK_MS);
     show_status(p);
     TAILQ_FOREACH(k, &p->keepings, entry)
     {
@@ -396,6 +413,7 @@ void point_free(void *daemon)
     cmg_lag_free(p->lag);
     cmg_timer_free(p->ready_timer);
     cmg_timer_free(p->drain_timer);
+    cmg_timer_free(p->drain_look);
     cmg_timer_free(p->status_timer);
     cmg_dialer_free(p->channel_dialer);
     cmg_dialer_free(p->endpoint_dialer);

@@ -51,9 +51,10 @@ struct point {
     struct cmg_field fields[CMG_H1_FIELDS + PASSPORT_MAX + 4];
 
     struct cmg_lag *lag; /* owned */
-    struct cmg_timer *ready_timer, *drain_timer, *status_timer;
+    struct cmg_timer *ready_timer, *drain_timer, *drain_look, *status_timer;
     char said[128]; /* to the service manager */
     bool draining;
+    int64_t draining_since_ms;
     void (*on_drained)(void *arg);
     void *on_drained_arg;
 };

@@ -39,6 +39,8 @@ struct relay {
     char key[KEY_BYTES]; /* whose connection a private one is                        */
     char why[200];       /* for the access event; "" when all is well                */
     struct cmg_str path;
+    uint64_t moved;   /* request bytes, when a drain looked last */
+    int64_t moved_ms; /* when they last grew, or it came          */
     struct cmg_task bury;
     LIST_ENTRY(relay) entry; /* among the point's */
     struct cmg_head head;    /* as sent to the endpoint; its bytes follow the struct */
@@ -49,16 +51,19 @@ struct relay {
 struct refusal {
     unsigned status;
     const char *error; /* RFC 9209 */
+    unsigned retry_after_s;
 };
 
-static const struct refusal bad_request = { 400, "http_request_error" };
-static const struct refusal not_published = { 404, "http_request_denied" };
-static const struct refusal too_large = { 413, "http_request_denied" };
-static const struct refusal no_endpoint = { 502, "destination_unavailable" };
-static const struct refusal connect_timeout = { 504, "connection_timeout" };
-static const struct refusal bad_answer = { 502, "http_protocol_error" };
-static const struct refusal cut_off = { 502, "connection_terminated" };
-static const struct refusal silent = { 504, "http_response_timeout" };
+static const struct refusal bad_request = { 400, "http_request_error", 0 };
+static const struct refusal not_published = { 404, "http_request_denied", 0 };
+static const struct refusal too_large = { 413, "http_request_denied", 0 };
+static const struct refusal no_endpoint = { 502, "destination_unavailable", 0 };
+static const struct refusal connect_timeout = { 504, "connection_timeout", 0 };
+static const struct refusal bad_answer = { 502, "http_protocol_error", 0 };
+static const struct refusal cut_off = { 502, "connection_terminated", 0 };
+static const struct refusal silent = { 504, "http_response_timeout", 0 };
+
+static const struct refusal draining = { 503, "destination_unavailable", 1 };
 
 static void refuse_exchange(struct point *p, struct cmg_exchange *x, const struct refusal *r,
                             const char *detail, const char *id, struct cmg_str method)
@@ -71,6 +76,7 @@ static void refuse_exchange(struct point *p, struct cmg_exchange *x, const struc
         .detail = detail,
         .by = p->conf->point.name,
         .request_id = id,
+        .retry_after_s = r->retry_after_s,
         .fields = &f,
         .nfields = 1,
     };
@@ -118,7 +124,7 @@ static void refuse(struct relay *q, const struct refusal *r, const char *detail)
     snprintf(q->why, sizeof(q->why), "%s", detail);
     if (in)
         refuse_exchange(q->point, in, r, detail, q->id, q->head.method);
-    if (r->status >= 500)
+    if (r->status >= 500 && r != &draining)
         log_warn("relay.failed", KV("request", (const char *)q->id),
                  KV("endpoint", q->endpoint->label), KV("why", detail));
     leave(q, r->status, false);
@@ -369,6 +375,7 @@ static struct relay *relay_make(const struct brief *b, const struct cmg_head *ou
     q->path = (struct cmg_str){ q->head.target.p,
                                 query ? (size_t)(query - q->head.target.p) : q->head.target.n };
     q->bury = (struct cmg_task){ .run = on_bury, .arg = q };
+    q->moved_ms = cmg_loop_now_ms(p->loop);
     p->in_flight++;
     LIST_INSERT_HEAD(&p->relays, q, entry);
     cmg_counts_begin(&q->endpoint->tally->counts, b->bearer);
@@ -444,4 +451,48 @@ size_t relay_held_bytes(const struct point *p)
     LIST_FOREACH(q, &p->relays, entry)
     n += q->pipe.held.n;
     return n;
+}
+
+/* Drain --------------------------------------------------------------------------------- */
+
+/* Nothing more of it can be expected soon: a long poll, or an endpoint that hangs. */
+static bool is_silent(struct relay *q, int64_t now)
+{
+    const struct point *p = q->point;
+    if (q->moved != q->pipe.request_bytes || !q->pipe.request_ended) {
+        q->moved = q->pipe.request_bytes;
+        q->moved_ms = now;
+    }
+    int64_t since = q->moved_ms > p->draining_since_ms ? q->moved_ms : p->draining_since_ms;
+    return !q->pipe.answered && now - since >= p->conf->point.drain_silent_ms;
+}
+
+/* It waits in line for a connection: no byte of it has gone anywhere. */
+static void hand_back(struct relay *q)
+{
+    struct cmg_exchange *in = cmg_pipe_detach(&q->pipe);
+    snprintf(q->why, sizeof(q->why), "handed back: this connection point stops");
+    if (in)
+        in->ops->refuse(in);
+    leave(q, 0, false);
+}
+
+void relay_drain(struct point *p, bool now_or_never)
+{
+    int64_t now = cmg_loop_now_ms(p->loop);
+    struct relay *q, *next;
+    bool only_silent = true;
+    LIST_FOREACH(q, &p->relays, entry)
+    only_silent &= is_silent(q, now);
+    if (!only_silent && !now_or_never)
+        return;
+    for (q = LIST_FIRST(&p->relays); q; q = next) {
+        next = LIST_NEXT(q, entry);
+        if (q->pipe.answered)
+            continue;
+        if (q->pipe.out)
+            refuse(q, &draining, "this connection point stops: come again");
+        else
+            hand_back(q);
+    }
 }

@@ -296,6 +296,21 @@ static void once_paused_the_door_is_closed(void **state)
     close(fd);
 }
 
+static void who_waits_before_the_door_is_let_in_when_it_closes(void **state)
+{
+    (void)state;
+    enum { MANY = 100 }; /* more than a batch */
+    int fds[MANY];
+    listen_with((struct cmg_listener_conf){ 0 });
+    for (unsigned i = 0; i < MANY; i++)
+        fds[i] = knock("127.0.0.1");
+    cmg_listener_finish(w.l);
+    assert_int_equal(MANY, w.n);
+    assert_int_equal(knock("127.0.0.1"), -ECONNREFUSED);
+    for (unsigned i = 0; i < MANY; i++)
+        close(fds[i]);
+}
+
 static void on_accept_pause(void *arg, int fd, void *slot)
 {
     on_accept(arg, fd, slot);
@@ -487,6 +502,7 @@ int main(void)
         WORLD(an_address_has_its_pace),
         WORLD(without_descriptors_it_rests_and_recovers),
         WORLD(once_paused_the_door_is_closed),
+        WORLD(who_waits_before_the_door_is_let_in_when_it_closes),
         WORLD(it_may_be_paused_by_who_accepts),
         WORLD(what_cannot_be_listened_on_is_told),
         WORLD(ipv6_and_ipv4_share_a_port),

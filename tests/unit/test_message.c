@@ -58,7 +58,8 @@ static void keep_abort(struct cmg_exchange *x)
     kept_of(x)->aborted = true;
 }
 
-static const struct cmg_exchange_ops ops = { keep_head, keep_body, keep_end, NULL, keep_abort };
+static const struct cmg_exchange_ops ops = { keep_head, keep_body,  keep_end,
+                                             NULL,      keep_abort, keep_abort };
 
 static void refuse(struct kept *k, const struct cmg_refusal *changes, bool head_only)
 {

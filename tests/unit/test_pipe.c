@@ -75,8 +75,8 @@ static void fake_abort(struct cmg_exchange *x)
     f->dead = true;
 }
 
-static const struct cmg_exchange_ops fake_ops = { fake_head, fake_body, fake_end, fake_pause,
-                                                  fake_abort };
+static const struct cmg_exchange_ops fake_ops = { fake_head,  fake_body,  fake_end,
+                                                  fake_pause, fake_abort, fake_abort };
 
 /* The owner of the pipe. */
 struct owner {

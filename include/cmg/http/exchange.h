@@ -8,7 +8,7 @@
  * and at most one window of bytes waits anywhere.
  *
  * An exchange ends with its response:
- *   incoming   is over for its listener once it called end() or abort(), or got on_gone
+ *   incoming   is over for its listener once it called end(), abort() or refuse(), or got on_gone
  *   outgoing   is over for its listener once it got on_end or on_gone, or called abort()
  * After that the pointer is dead to the listener, whatever the connection still does with
  * it. A request body that nobody finished reading by then is the connection's business.
@@ -60,6 +60,9 @@ struct cmg_exchange_ops {
     void (*pause)(struct cmg_exchange *x, bool paused);
     /* Breaks off: the peer sees a reset, or a cut connection. No event follows. */
     void (*abort)(struct cmg_exchange *x);
+    /* Incoming, before any head: breaks off and says that nothing was done with the request, so
+     * that the peer may send it elsewhere. Where that cannot be said (HTTP/1.1), as abort. */
+    void (*refuse)(struct cmg_exchange *x);
 };
 
 /* Embedded at the front of what a connection keeps of an exchange. */

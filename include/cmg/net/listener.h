@@ -30,6 +30,9 @@ void cmg_listener_limit(struct cmg_listener *l, const struct cmg_listener_conf *
 void cmg_listener_release(struct cmg_listener *l, void *slot);
 uint16_t cmg_listener_port(const struct cmg_listener *l); /* the one bound, when 0 was asked */
 void cmg_listener_pause(struct cmg_listener *l); /* closes the door for good, keeps the slots */
-void cmg_listener_free(struct cmg_listener *l);  /* after all slots are back; NULL is ignored */
+/* The same, but who waits before the door is accepted first, as far as the limits let it: the
+ * kernel has let it in already, and would reset it. Not from inside on_accept. */
+void cmg_listener_finish(struct cmg_listener *l);
+void cmg_listener_free(struct cmg_listener *l); /* after all slots are back; NULL is ignored */
 
 #endif
