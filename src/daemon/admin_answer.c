@@ -18,8 +18,9 @@ struct cmg_admin_ask *admin_ask_new(struct cmg_admin *a, struct cmg_exchange *x,
     ask->admin = a;
     ask->x = x;
     ask->head = cmg_str_eq(head->method, CMG_STR("HEAD"));
-    ask->post = !ask->head && !cmg_str_eq(head->method, CMG_STR("GET"));
+    ask->reads = ask->head || cmg_str_eq(head->method, CMG_STR("GET"));
     ask->query = cmg_str_dup(mark ? cmg_str_from(target, n + 1) : CMG_STR(""));
+    cmg_str_put(ask->method, sizeof(ask->method), head->method);
     cmg_str_put(ask->path, sizeof(ask->path), (struct cmg_str){ target.p, n });
     cmg_str_put(ask->peer, sizeof(ask->peer), cmg_str(peer));
     TAILQ_INSERT_TAIL(&a->asks, ask, entry);
@@ -122,13 +123,13 @@ bool cmg_admin_alive(const struct cmg_admin_ask *ask)
 /* What changes something is worth a line; what only looks is not. */
 static void log_it(const struct cmg_admin_ask *ask)
 {
-    if (ask->post)
-        log_info("admin.request", KV("peer", (const char *)ask->peer), KV("method", "POST"),
-                 KV("path", (const char *)ask->path), KV("status", ask->code));
-    else
-        log_debug("admin.request", KV("peer", (const char *)ask->peer),
-                  KV("method", ask->head ? "HEAD" : "GET"), KV("path", (const char *)ask->path),
+    const char *peer = ask->peer, *method = ask->method, *path = ask->path;
+    if (ask->reads)
+        log_debug("admin.request", KV("peer", peer), KV("method", method), KV("path", path),
                   KV("status", ask->code));
+    else
+        log_info("admin.request", KV("peer", peer), KV("method", method), KV("path", path),
+                 KV("status", ask->code));
 }
 
 static void over(struct cmg_admin_ask *ask)

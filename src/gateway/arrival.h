@@ -17,6 +17,7 @@ struct arrival {
     const struct cmg_head *head;
     struct cmg_path path;
     char id[REQUEST_ID];
+    bool bearer; /* it came with a token, good or bad */
     int64_t started_us;
 };
 

@@ -12,8 +12,9 @@
 #include "cmg/daemon/service.h"
 #include "cmg/http/fetch.h"
 #include "cmg/net/filewatch.h"
-#include "gateway/accounting.h"
 #include "cmg/net/lag.h"
+#include "gateway/accounting.h"
+#include "gateway/analyze.h"
 #include "gateway/content.h"
 #include "gateway/dock.h"
 #include "gateway/front.h"
@@ -401,6 +402,7 @@ enum cmg_rc gateway_reload(void *daemon, const void *conf, struct cmg_err *err)
     struct credentials credentials;
     if (credentials_load(&credentials, conf, err) != CMG_OK)
         return CMG_ECONF;
+    analyze_stop(g, "the configuration was reloaded: analyze again");
     if (judge_by(g, conf, g->conf, credentials.client_trust, err) != CMG_OK) {
         credentials_clear(&credentials);
         return CMG_ECONF;
@@ -423,6 +425,7 @@ enum cmg_rc gateway_reload(void *daemon, const void *conf, struct cmg_err *err)
 void gateway_drain(void *daemon, void (*done)(void *arg), void *arg)
 {
     struct gateway *g = daemon;
+    analyze_stop(g, "the service is being stopped");
     g->draining = true;
     g->on_drained = done;
     g->on_drained_arg = arg;
@@ -438,6 +441,18 @@ void gateway_drain(void *daemon, void (*done)(void *arg), void *arg)
 uint64_t gateway_egress_bytes(const struct gateway *g)
 {
     return g->tally.sent_bytes;
+}
+
+bool gateway_door(const struct gateway *g, unsigned i, struct gateway_door *out)
+{
+    static const char *const what[] = { "clients", "channels by HTTPS", "channels by TCP-TLS" };
+    if (i >= g->nentrances)
+        return false;
+    const struct entrance *e = g->entrances[i];
+    *out = (struct gateway_door){ g->conf->gateway.listen[i / CMG_COUNT(what)],
+                                  cmg_listener_port(e->listener), what[e->kind],
+                                  e->kind == ENTRANCE_CLIENTS };
+    return true;
 }
 
 /* Clients first: what they have asked for still needs the channels. */
@@ -465,6 +480,7 @@ void gateway_free(void *daemon)
     struct gateway *g = daemon;
     if (!g)
         return;
+    analyze_abandon(g);
     for (unsigned i = 0; i < g->nentrances; i++) {
         cmg_listener_free(g->entrances[i]->listener);
         free(g->entrances[i]);

@@ -33,6 +33,7 @@ struct tenants;
 struct site_tokens;
 struct throttle;
 struct content;
+struct analysis;
 struct egress;
 struct cmg_traffic;
 struct cmg_fetcher;
@@ -87,8 +88,9 @@ struct gateway {
     struct tally tally;
     struct cmg_traffic *traffic;
     struct egress *egress;
-    struct cmg_lag *lag; /* owned */
-    char id_prefix[17];  /* of request ids, random for each process */
+    struct analysis *analysis; /* the one that runs; NULL: none */
+    struct cmg_lag *lag;       /* owned */
+    char id_prefix[17];        /* of request ids, random for each process */
     uint32_t next_id;
     /* Where a head is put together on its way through; used and left in one call. */
     struct cmg_field fields[CMG_H1_FIELDS + GATEWAY_SPARE_FIELDS];
@@ -111,6 +113,15 @@ void gateway_free(void *daemon);
  * answers, without records, handshakes and what lies below. Content is not in it: clients get
  * that from storage. */
 uint64_t gateway_egress_bytes(const struct gateway *g);
+
+/* Where it listens. False: there is no such door. */
+struct gateway_door {
+    const char *address; /* as configured */
+    uint16_t port;
+    const char *what; /* who comes there */
+    bool clients;
+};
+bool gateway_door(const struct gateway *g, unsigned i, struct gateway_door *out);
 
 /* Something may have ended: a draining gateway looks whether it is done. */
 void gateway_check_drained(struct gateway *g);

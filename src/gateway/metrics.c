@@ -70,10 +70,10 @@ static void put_requests(const struct gateway *g, struct cmg_buf *b)
     counter(b, "cmg_gateway_requests_total",
             "Requests of clients that could be read, those refused at once included.",
             t->requests.requests);
-    counter(b, "cmg_gateway_requests_failed_total",
+    counter(b, "cmg_gateway_request_failures_total",
             "Of these, answered with 5xx, cut, or left by the client.", t->requests.failed);
-    counter(b, "cmg_gateway_requests_bearer_total", "Of these, of clients known by their token.",
-            t->requests.bearer);
+    counter(b, "cmg_gateway_requests_with_bearer_token_total",
+            "Of these, with an Authorization field of the Bearer scheme.", t->requests.bearer);
     gauge(b, "cmg_gateway_requests_in_flight", "Requests that are not over.",
           t->requests.in_flight);
     cmg_exposition_family(b, name, "histogram", "From a request's head to the end of its answer.");
@@ -228,7 +228,7 @@ static void put_sent(const struct gateway *g, struct cmg_buf *b, struct member *
 static void put_failed(const struct gateway *g, struct cmg_buf *b, struct member *m)
 {
     (void)g;
-    cmg_exposition_sample(b, "cmg_connection_point_requests_failed_total",
+    cmg_exposition_sample(b, "cmg_connection_point_request_failures_total",
                           LABELS({ "connection_point", member_name(m) }),
                           (double)member_counts(m)->failed);
 }
@@ -256,7 +256,7 @@ static void put_points(const struct gateway *g, struct cmg_buf *b)
           put_ended },
         { "cmg_connection_point_requests_total", "counter", "Requests sent to a connection point.",
           put_sent },
-        { "cmg_connection_point_requests_failed_total", "counter",
+        { "cmg_connection_point_request_failures_total", "counter",
           "Of these, answered with 5xx, cut, left by the client, or repeated elsewhere.",
           put_failed },
         { "cmg_connection_point_requests_in_flight", "gauge", "Of these, not over.",

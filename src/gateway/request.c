@@ -53,6 +53,7 @@ struct request {
     int64_t moved_ms;            /* when they last grew               */
     struct member *sent_to;      /* lives as long as the registry */
     struct cmg_counts *endpoint; /* it is counted there; likewise */
+    bool bearer;
     char who[128];
     enum cmg_identity_how how;
     struct cmg_path path;    /* into head.target */
@@ -186,7 +187,7 @@ static void count_point(struct request *q, struct member *m)
     if (q->sent_to)
         cmg_counts_end(member_counts(q->sent_to), 0, true, 0, 0, cmg_clock_us() - q->started_us);
     q->sent_to = m;
-    cmg_counts_begin(member_counts(m), q->how != CMG_BY_CERTIFICATE);
+    cmg_counts_begin(member_counts(m), q->bearer);
 }
 
 static void count_endpoint(struct request *q, struct cmg_counts *counts)
@@ -194,7 +195,7 @@ static void count_endpoint(struct request *q, struct cmg_counts *counts)
     if (q->endpoint || !counts)
         return;
     q->endpoint = counts;
-    cmg_counts_begin(counts, q->how != CMG_BY_CERTIFICATE);
+    cmg_counts_begin(counts, q->bearer);
 }
 
 static void send_down(struct request *q, const struct route_pick *pick)
@@ -383,6 +384,7 @@ static struct request *request_make(const struct arrival *a, const struct cmg_he
     struct request *q = cmg_realloc(NULL, sizeof(*q) + cmg_head_size(head));
     *q = (struct request){ .gateway = g, .client = a->client, .started_us = a->started_us };
     memcpy(q->id, a->id, sizeof(q->id));
+    q->bearer = a->bearer;
     cmg_head_copy(&q->head, head, q + 1);
     q->path = path_in(&a->path, a->head->target.p, q->head.target.p);
     q->bury = (struct cmg_task){ .run = on_bury, .arg = q };
@@ -458,7 +460,6 @@ static void identify_again(struct request *q)
         return;
     }
     set_identity(q, by.who);
-    g->tally.requests.bearer += by.who->how != CMG_BY_CERTIFICATE;
     unsigned wait = throttle_identity(g->throttle, by.who, cmg_loop_now_ms(g->loop), &why);
     if (wait)
         refuse_for(q, &refusal_too_many, wait, why);

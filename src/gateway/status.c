@@ -5,6 +5,8 @@
 
 #include "cmg/daemon/exposition.h"
 #include "cmg/daemon/status.h"
+#include "gateway/analyze.h"
+#include "gateway/egress.h"
 #include "gateway/front.h"
 
 enum { METRICS_MAX = 8 * 1024 * 1024 };
@@ -174,6 +176,7 @@ json_t *status_show(const struct gateway *g)
     put(j, "revocation", show_revocation(g));
     put(j, "content", show_content(g));
     put(j, "certificates", show_certificates(g));
+    put(j, "egress", egress_json(g->egress));
     return j;
 }
 
@@ -207,9 +210,19 @@ static void ask_metrics(void *arg, struct cmg_admin_ask *ask)
 static const char *const none[] = { NULL };
 static const char *const site[] = { "site", NULL };
 
+static const char *const traffic[] = { "format", "periods", NULL };
+
+static void ask_traffic(void *arg, struct cmg_admin_ask *ask)
+{
+    struct gateway *g = arg;
+    cmg_traffic_answer(g->traffic, ask);
+}
+
 const struct cmg_admin_route gateway_status_routes[] = {
     { "GET", "/ready", false, ask_ready, site },
     { "GET", "/status", true, ask_status, none },
     { "GET", "/metrics", false, ask_metrics, none },
+    { "GET", "/analyze", true, analyze_handle, none },
+    { "GET", "/traffic", true, ask_traffic, traffic },
     { 0 },
 };

@@ -256,3 +256,8 @@ enum cmg_rc tenant_identify(struct tenant *t, const struct cmg_jwt *token, int64
                     *failure ? "%.100s; its keys could not be fetched: %s" : "%s%s", why.text,
                     failure);
 }
+
+void tenant_where(const struct tenant *t, struct tenant_place *out)
+{
+    *out = (struct tenant_place){ t->conf, t->url, t->issuers };
+}

@@ -37,6 +37,15 @@ CMG_MUST_CHECK enum cmg_rc tenant_identify(struct tenant *t, const struct cmg_jw
                                            int64_t now, struct cmg_identity *out,
                                            struct cmg_err *err);
 
+/* Where its keys are fetched from, and by which issuers the document is known. Borrowed until
+ * tenants_use. */
+struct tenant_place {
+    const struct gateway_tenant_conf *conf;
+    const char *url;
+    const char *const *issuers;
+};
+void tenant_where(const struct tenant *t, struct tenant_place *out);
+
 /* To look at: NULL begins, NULL ends. */
 const struct tenant *tenants_next(const struct tenants *t, const struct tenant *after);
 struct tenant_view {

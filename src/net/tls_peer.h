@@ -23,7 +23,4 @@ struct cmg_peer_judging {
 CMG_MUST_CHECK enum cmg_rc cmg_peer_judge(X509 *leaf, const struct cmg_peer_judging *j,
                                           struct cmg_tls_identity *id, struct cmg_err *err);
 
-/* What a certificate says of itself. */
-void cmg_peer_describe(const X509 *x, struct cmg_tls_identity *id);
-
 #endif

@@ -9,6 +9,7 @@
 #include "cmg/auth/pem.h"
 #include "cmg/base/alloc.h"
 #include "cmg/net/file.h"
+#include "tls_peer.h"
 
 enum { MAX_FILE = 4 * 1024 * 1024 }; /* the system's bundle has 200 KiB */
 
@@ -84,4 +85,14 @@ void cmg_trust_unref(struct cmg_trust *t)
     sk_X509_pop_free(t->certs, X509_free);
     free(t->path);
     free(t);
+}
+
+size_t cmg_trust_count(const struct cmg_trust *t)
+{
+    return (size_t)sk_X509_num(t->certs);
+}
+
+void cmg_trust_certificate(const struct cmg_trust *t, size_t i, struct cmg_tls_identity *out)
+{
+    cmg_peer_describe(sk_X509_value(t->certs, (int)i), out);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "point/point.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -20,6 +21,7 @@ enum {
     DIALS_PER_ENDPOINT = 8,
     DIALS_PER_INSTANCE = 2, /* an attempt and a probe */
     GREETING_MS = 15000,
+    STATUS_MS = 1000,      /* how old the line of `systemctl status` may be */
     READY_MS = 30000,      /* ready after so long, whatever the cloud does */
     LAST_RESORT_MS = 5000, /* for what should be gone after a drain        */
     HEAD_BYTES = 64 * 1024
@@ -113,6 +115,18 @@ bool point_next_keeper(const struct point *p, const struct keeping **at,
     return k;
 }
 
+/* To the service manager, when it is news. */
+static void say_status(struct point *p, unsigned open, unsigned n)
+{
+    char text[sizeof(p->said)];
+    snprintf(text, sizeof(text), "%u of %u channels up, %u requests in flight%s", open, n,
+             p->in_flight, p->draining ? ", draining" : "");
+    if (strcmp(text, p->said) == 0)
+        return;
+    memcpy(p->said, text, sizeof(text));
+    cmg_service_status("%s", text);
+}
+
 /* Readiness is the first full round, not the first success: a cloud that is down must not hold
  * up the boot. */
 static void show_status(struct point *p)
@@ -129,8 +143,7 @@ static void show_status(struct point *p)
         open += s.open;
         tried += s.tried;
     }
-    cmg_service_status("%u of %u channels up, %u requests in flight%s", open, n, p->in_flight,
-                       p->draining ? ", draining" : "");
+    say_status(p, open, n);
     if (tried == n && !p->draining)
         cmg_service_ready();
 }
@@ -140,6 +153,13 @@ static void on_ready_time(void *arg)
     struct point *p = arg;
     if (!p->draining)
         cmg_service_ready();
+}
+
+static void on_status_time(void *arg)
+{
+    struct point *p = arg;
+    show_status(p);
+    cmg_timer_set(p->status_timer, STATUS_MS);
 }
 
 static void on_drain_time(void *arg)
@@ -266,6 +286,8 @@ void *point_start(struct cmg_loop *l, const void *conf, struct cmg_err *err)
     p->ready_timer = cmg_timer_new(l, on_ready_time, p);
     cmg_timer_set(p->ready_timer, READY_MS);
     p->drain_timer = cmg_timer_new(l, on_drain_time, p);
+    p->status_timer = cmg_timer_new(l, on_status_time, p);
+    cmg_timer_set(p->status_timer, STATUS_MS);
     show_status(p);
     return p;
 }
@@ -345,6 +367,7 @@ void point_free(void *daemon)
     cmg_lag_free(p->lag);
     cmg_timer_free(p->ready_timer);
     cmg_timer_free(p->drain_timer);
+    cmg_timer_free(p->status_timer);
     cmg_dialer_free(p->channel_dialer);
     cmg_dialer_free(p->endpoint_dialer);
     cmg_dialer_free(p->analyze_dialer);

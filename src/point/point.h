@@ -51,7 +51,8 @@ struct point {
 
     struct certificates *certificates; /* owned */
     struct cmg_lag *lag;               /* owned */
-    struct cmg_timer *ready_timer, *drain_timer;
+    struct cmg_timer *ready_timer, *drain_timer, *status_timer;
+    char said[128]; /* to the service manager */
     bool draining;
     void (*on_drained)(void *arg);
     void *on_drained_arg;

@@ -304,6 +304,55 @@ static void what_a_peer_says_itself_comes_before_the_configuration(void **state)
     conf.nendpoints = 0;
 }
 
+static struct cmg_counts *counts_of(const char *id, const char *rest)
+{
+    struct route_pick pick = { 0 };
+    (void)registry_pick(registry, cmg_str(id), cmg_str(rest), CMG_AUTH_MUTUAL, -1, &pick);
+    return pick.counts;
+}
+
+/* Counts go on where they were, whoever publishes the endpoint and whether it is away meanwhile. */
+static void counts_outlive_what_is_published(void **state)
+{
+    (void)state;
+    struct channel c;
+    publish("cp1", "Ab", "SMS_MP", 100);
+    struct cmg_counts *counts = counts_of("aB", "/SMS_MP");
+    assert_non_null(counts); /* though no channel is up: who waits is counted, too */
+    assert_null(counts_of("ab", "/other"));
+    assert_null(counts_of("9", "/SMS_MP"));
+    cmg_counts_begin(counts, false);
+    publish("cp1", "9", "SMS_MP", 100);
+    assert_null(counts_of("ab", "/SMS_MP"));
+    assert_ptr_not_equal(counts, counts_of("9", "/SMS_MP"));
+    publish("cp2", "AB", "SMS_MP", 100);
+    up(&c, "cp2");
+    assert_ptr_equal(counts, counts_of("ab", "/SMS_MP"));
+    assert_int_equal(1, counts->requests);
+    registry_down(registry, &c.link);
+}
+
+static void members_are_told_with_what_they_have(void **state)
+{
+    (void)state;
+    struct channel a, b;
+    bool spoke = true;
+    unsigned n = 0;
+    up(&a, "cp1");
+    up(&b, "cp1");
+    registry_draining(registry, &b.link);
+    for (struct member *m = registry_next(registry, NULL); m; m = registry_next(registry, m), n++)
+        assert_int_equal(m == member("cp1"), member_links(m));
+    assert_int_equal(3, n);
+    assert_int_equal(0, member_endpoints(member("cp1"), &spoke)->n);
+    assert_false(spoke);
+    publish("cp1", "8", "SMS_MP", 100);
+    assert_int_equal(1, member_endpoints(member("cp1"), &spoke)->n);
+    assert_true(spoke);
+    registry_down(registry, &a.link);
+    registry_down(registry, &b.link);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
 int main(void)
@@ -321,6 +370,8 @@ int main(void)
         TEST(what_is_published_anew_replaces_what_was),
         TEST(what_a_peer_says_itself_comes_before_the_configuration),
         TEST(who_is_no_longer_admitted_serves_nothing),
+        TEST(counts_outlive_what_is_published),
+        TEST(members_are_told_with_what_they_have),
         TEST(whatever_may_let_a_waiting_request_through_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -92,6 +92,10 @@ enum cmg_tls_version cmg_tls_version(struct ssl_st *ssl);
 /* True when the handshake went on from an earlier one's session. */
 bool cmg_tls_resumed(struct ssl_st *ssl);
 
+/* The certificates of a trust, in the order of the file. */
+size_t cmg_trust_count(const struct cmg_trust *t);
+void cmg_trust_certificate(const struct cmg_trust *t, size_t i, struct cmg_tls_identity *out);
+
 /* What a server showed a client of ours, as far as the handshake came: for whoever has to explain
  * more than one sentence can. */
 enum cmg_tls_fault {
