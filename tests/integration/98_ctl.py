@@ -7,9 +7,10 @@ import os
 import pty
 import re
 import secrets
-import signal
+import socket
 import subprocess
 import tarfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,100 @@ def test_a_socket_of_a_group_that_one_is_not_in(ctls, build: Path) -> None:
     except PermissionError:
         pytest.skip("nobody cannot run what is built here")
     assert done.returncode == 3 and "group cmg" in done.stderr, done.stderr
+
+
+# --- what no daemon of ours answers ---------------------------------------------------------------
+
+class Door:
+    """Answers each connection with the same bytes, and closes it."""
+
+    def __init__(self, path: Path, answer: bytes) -> None:
+        self.path, self.answer = path, answer
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(path))
+        self.listener.listen()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        try:
+            while True:
+                with self.listener.accept()[0] as peer:
+                    while not peer.recv(65536).endswith(b"\r\n\r\n"):
+                        pass
+                    peer.sendall(self.answer)
+        except OSError:
+            pass  # closed
+
+    def __enter__(self) -> Path:
+        return self.path
+
+    def __exit__(self, *_: object) -> None:
+        self.listener.close()
+
+
+def stream(*parts: bytes, end: bool = True) -> bytes:
+    chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts)
+    return (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks
+            + (b"0\r\n\r\n" if end else b""))
+
+
+PASS = b'{"check":"clock","subject":"","verdict":"pass","says":"right to 1 s","means":"","do":""}\n'
+FAIL = (b'{"check":"port","subject":"10125","verdict":"fail","says":"filt\\u001b[2Jered","means":"no '
+        b'channel","do":"open 10125"}\n')
+TOTALS = b'{"pass":1,"warn":0,"fail":1}\n'
+PLAIN = b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n%s"
+
+
+@pytest.mark.parametrize("what, answer, status, out, err", [
+    ("whole", stream(PASS + FAIL[:20], FAIL[20:] + TOTALS), 1,
+     "ok      clock          right to 1 s\n"
+     "FAIL    port           10125: filt?[2Jered\n"
+     "        means: no channel\n"
+     "        do: open 10125\n\n"
+     "1 passed, 0 to look at, 1 failed\n", ""),
+    ("all well", stream(PASS, TOTALS), 0, "1 passed, 0 to look at, 0 failed\n", ""),
+    ("no totals", stream(PASS), 1, "1 passed", "ended before its end"),
+    ("cut", stream(PASS, end=False), 3, "ok ", "cmgctl: "),
+    ("a new verdict", stream(PASS.replace(b'"pass"', b'"odd"'), TOTALS), 0, "1 to look at", ""),
+    ("no JSON", stream(b"what?\n"), 1, "0 passed", "ended before its end"),
+    ("busy", PLAIN % (409, 21, b'{"detail":"one runs"}'), 1, "", "one runs"),
+    ("too new", PLAIN % (404, 2, b"{}"), 1, "", "as new as cmgctl"),
+    ("not HTTP", b"SSH-2.0-x\r\n", 3, "", "does it run"),
+    ("nothing", b"", 3, "", "does it run"),
+    ("a line without end", stream(*[b"x" * 32768] * 3), 3, "", "cmgctl: "),
+])
+def test_analyze_of_any_answer(build: Path, tmp_path: Path, what: str, answer: bytes, status: int,
+                               out: str, err: str) -> None:
+    with Door(tmp_path / "s", answer) as path:
+        done = Ctl(build, path)("analyze")
+    assert (done.returncode, out in done.stdout, err in done.stderr) == (status, True, True), \
+        (what, done)
+
+
+@pytest.mark.parametrize("verb", ["status", "traffic", "reload", "drain", "log-level"])
+@pytest.mark.parametrize("answer", [b"[]", b"{}", b'{"result":5,"Periods":{},"Running":[1]}', b"x", b""])
+def test_no_answer_upsets_it(build: Path, tmp_path: Path, verb: str, answer: bytes) -> None:
+    for status in (200, 202, 500):
+        with Door(tmp_path / f"s{status}", PLAIN % (status, len(answer), answer)) as path:
+            done = Ctl(build, path)(verb)
+        assert done.returncode in (0, 1) and "Sanitizer" not in done.stderr, done
+
+
+def test_traffic_of_two_periods(build: Path, tmp_path: Path) -> None:
+    row = {"Name": "mp1", "ProxyServer": "", "TargetHost": "mp1.example", "TotalRequests": 120,
+           "TotalRequestsWithBearerToken": 7, "MaxConcurrentRequests": 3, "TotalRequestBytes": 2048,
+           "TotalResponseBytes": 5 << 20, "FailedRequests": 1}
+    span = {"ServerName": "cp1", "StartTime": "2026-01-31T10:00:00Z",
+            "EndTime": "2026-01-31T10:05:00Z", "MaxConcurrentRequests": 3}
+    body = json.dumps({"Periods": [{**span, "EndPoints": [row]}],
+                       "Running": {**span, "EndPoints": []}}).encode()
+    with Door(tmp_path / "s", PLAIN % (200, len(body), body)) as path:
+        assert Ctl(build, path).good("traffic") == (
+            "cp1, 2026-01-31T10:00:00Z to 2026-01-31T10:05:00Z: 3 requests at one time at most\n"
+            "  endpoint  target       requests  with token  failed  at once  received     sent\n"
+            "  mp1       mp1.example       120           7       1        3   2.0 KiB  5.0 MiB\n"
+            "cp1, 2026-01-31T10:00:00Z to now, not over yet: 3 requests at one time at most\n")
+        assert json.loads(Ctl(build, path).good("traffic", "--json")) == json.loads(body)
 
 
 # --- analyze, traffic -----------------------------------------------------------------------------
