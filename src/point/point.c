@@ -290,8 +290,6 @@ static enum cmg_rc on_renew(void *arg, struct cmg_err *err)
         }
     }
     roads_clear(roads, conf->ncmgs);
-    certificates_free(p->certificates);
-    p->certificates = certificates_read(conf);
     return CMG_OK;
 }
 
