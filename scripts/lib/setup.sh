@@ -73,7 +73,6 @@ need_npm() {
     # The stamp comes last: what was cut short is done again.
     ! cmp -s "$lock" "$CMG_NPM/installed.lock" || return 0
 
-    command -v npm >/dev/null || fail "needs npm, which belongs to Node.js"
     echo 'installing npm packages in build/npm' >&2
     mkdir -p "$CMG_NPM"
     rm -f "$CMG_NPM/installed.lock"
@@ -86,28 +85,14 @@ need_npm() {
     cp "$lock" "$CMG_NPM/installed.lock"
 }
 
-# need_node: Node.js 20 or newer. Debian 12 has 18, which is too old for oidc-provider and jose: its
-# npm then fetches the program itself, as the registry has it, into build/node.
-node_version=20.20.2
+# need_node: Node.js with npm, of whatever origin; Debian's when there is none.
 need_node() {
-    local machine major=0
-    ! command -v node >/dev/null || major=$(node --version) major=${major#v} major=${major%%.*}
-    ((major < 20)) || return 0
-    command -v npm >/dev/null || need_packages nodejs npm
-    case $(uname -m) in
-    x86_64) machine=x64 ;;
-    aarch64) machine=arm64 ;;
-    *) fail "needs Node.js 20 or newer: take it from nodejs.org" ;;
-    esac
-    local home=$root/build/node/node_modules/node-linux-$machine
-    if [[ $("$home/bin/node" --version 2>/dev/null) != "v$node_version" ]]; then
-        echo "installing Node.js $node_version in build/node" >&2
-        mkdir -p build/node
-        npm install --prefix build/node --no-save --ignore-scripts --no-audit --no-fund \
-            "node-linux-$machine@$node_version" >build/node.log 2>&1 </dev/null ||
-            fail "Node.js $node_version could not be fetched (is the registry in reach?), see build/node.log"
-    fi
-    PATH=$home/bin:$PATH
+    local version
+    command -v node >/dev/null || need_packages nodejs npm
+    version=$(node --version)
+    [[ $(printf '%s\n' 18.20 "${version#v}" | sort --version-sort | head -n 1) == 18.20 ]] ||
+        fail "needs Node.js 18.20 or newer with npm, this is $version: $(command -v node)"
+    command -v npm >/dev/null || need_packages npm
 }
 
 # build PRESET: configures and builds; silent unless it fails.

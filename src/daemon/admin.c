@@ -98,7 +98,7 @@ static bool admit(struct cmg_admin_ask *ask, const struct cmg_head *head, bool l
         admin_ask_refuse(ask, 404, NULL, "there is nothing of that name here");
     else if (!f.route)
         admin_ask_refuse(ask, 405, allow_of(&f), "this does not take that method");
-    else if (!local && (f.route->local || ask->post))
+    else if (!local && (f.route->local || !ask->reads))
         admin_ask_refuse(ask, 403, NULL, "this is answered on the unix socket only");
     else if (why)
         admin_ask_refuse(ask, 400, NULL, why);
@@ -306,7 +306,10 @@ void cmg_admin_free(struct cmg_admin *a)
         cmg_listener_pause(a->remote);
     a->ending = true;
     TAILQ_FOREACH(c, &a->clients, entry)
-    cmg_h1conn_close(c->h1);
+    {
+        cmg_h1conn_close(c->h1);
+        cmg_stream_cut(cmg_h1conn_stream(c->h1)); /* those that linger: no loop will end them */
+    }
     if (TAILQ_EMPTY(&a->clients))
         end(a);
 }

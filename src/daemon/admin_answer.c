@@ -7,6 +7,7 @@
 #include "cmg/base/alloc.h"
 #include "cmg/base/log.h"
 #include "cmg/http/message.h"
+#include "cmg/proto/query.h"
 
 struct cmg_admin_ask *admin_ask_new(struct cmg_admin *a, struct cmg_exchange *x,
                                     const struct cmg_head *head, const char *peer)
@@ -18,8 +19,9 @@ struct cmg_admin_ask *admin_ask_new(struct cmg_admin *a, struct cmg_exchange *x,
     ask->admin = a;
     ask->x = x;
     ask->head = cmg_str_eq(head->method, CMG_STR("HEAD"));
-    ask->post = !ask->head && !cmg_str_eq(head->method, CMG_STR("GET"));
+    ask->reads = ask->head || cmg_str_eq(head->method, CMG_STR("GET"));
     ask->query = cmg_str_dup(mark ? cmg_str_from(target, n + 1) : CMG_STR(""));
+    cmg_str_put(ask->method, sizeof(ask->method), head->method);
     cmg_str_put(ask->path, sizeof(ask->path), (struct cmg_str){ target.p, n });
     cmg_str_put(ask->peer, sizeof(ask->peer), cmg_str(peer));
     TAILQ_INSERT_TAIL(&a->asks, ask, entry);
@@ -39,53 +41,13 @@ void admin_ask_free(struct cmg_admin_ask *ask)
 
 /* The query --------------------------------------------------------------------------------- */
 
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = cmg_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* False: it does not fit, or is none. */
-static bool decode(struct cmg_str s, char *out, size_t size)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < s.n; i++) {
-        int c = (unsigned char)s.p[i];
-        if (c == '%') {
-            int high = i + 2 < s.n ? hex(s.p[i + 1]) : -1;
-            int low = high >= 0 ? hex(s.p[i + 2]) : -1;
-            if (low < 0)
-                return false;
-            c = high << 4 | low;
-            i += 2;
-        }
-        if (!c || n + 1 >= size)
-            return false;
-        out[n++] = (char)c;
-    }
-    out[n] = '\0';
-    return true;
-}
-
-static void split(struct cmg_str pair, struct cmg_str *name, struct cmg_str *value)
-{
-    const char *equals = pair.n ? memchr(pair.p, '=', pair.n) : NULL;
-    size_t n = equals ? (size_t)(equals - pair.p) : pair.n;
-    *name = (struct cmg_str){ pair.p, n };
-    *value = equals ? cmg_str_from(pair, n + 1) : CMG_STR("");
-}
-
 bool cmg_admin_parameter(const struct cmg_admin_ask *ask, const char *name, char *out, size_t size)
 {
-    struct cmg_str rest = cmg_str(ask->query), pair, key, value;
-    while (cmg_str_next(&rest, '&', &pair)) {
-        split(pair, &key, &value);
+    struct cmg_str rest = cmg_str(ask->query), key, value;
+    while (cmg_query_next(&rest, &key, &value)) {
         if (!cmg_str_eq(key, cmg_str(name)))
             continue;
-        if (!decode(value, out, size))
-            *out = '\0';
+        (void)cmg_query_decode(value, out, size);
         return true;
     }
     return false;
@@ -93,12 +55,9 @@ bool cmg_admin_parameter(const struct cmg_admin_ask *ask, const char *name, char
 
 const char *admin_ask_query(const struct cmg_admin_ask *ask, const struct cmg_admin_route *route)
 {
-    struct cmg_str rest = cmg_str(ask->query), pair, key, value;
-    while (route->parameters && cmg_str_next(&rest, '&', &pair)) {
+    struct cmg_str rest = cmg_str(ask->query), key, value;
+    while (route->parameters && cmg_query_next(&rest, &key, &value)) {
         const char *const *known = route->parameters;
-        split(pair, &key, &value);
-        if (!pair.n)
-            continue;
         while (*known && !cmg_str_eq(key, cmg_str(*known)))
             known++;
         if (!*known)
@@ -122,13 +81,13 @@ bool cmg_admin_alive(const struct cmg_admin_ask *ask)
 /* What changes something is worth a line; what only looks is not. */
 static void log_it(const struct cmg_admin_ask *ask)
 {
-    if (ask->post)
-        log_info("admin.request", KV("peer", (const char *)ask->peer), KV("method", "POST"),
-                 KV("path", (const char *)ask->path), KV("status", ask->code));
-    else
-        log_debug("admin.request", KV("peer", (const char *)ask->peer),
-                  KV("method", ask->head ? "HEAD" : "GET"), KV("path", (const char *)ask->path),
+    const char *peer = ask->peer, *method = ask->method, *path = ask->path;
+    if (ask->reads)
+        log_debug("admin.request", KV("peer", peer), KV("method", method), KV("path", path),
                   KV("status", ask->code));
+    else
+        log_info("admin.request", KV("peer", peer), KV("method", method), KV("path", path),
+                 KV("status", ask->code));
 }
 
 static void over(struct cmg_admin_ask *ask)

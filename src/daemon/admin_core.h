@@ -12,7 +12,7 @@
 #include "cmg/net/listener.h"
 #include "cmg/net/loop.h"
 
-enum { ADMIN_PEER = 80, ADMIN_PATH = 64 };
+enum { ADMIN_PEER = 80, ADMIN_PATH = 64, ADMIN_METHOD = 16 };
 
 struct admin_socket { /* its file, while it is there */
     char *path;       /* owned; NULL: none */
@@ -52,11 +52,11 @@ struct cmg_admin_ask {
     bool head;     /* HEAD: no body */
     bool begun;    /* a stream's head is out */
     bool full;     /* the client has not read what it was given */
-    bool post;     /* it is an event of level info */
+    bool reads;    /* GET or HEAD */
     unsigned code; /* of the answer */
     size_t body;   /* bytes of it that came */
     char *query;   /* owned; "" when there is none */
-    char path[ADMIN_PATH], peer[ADMIN_PEER];
+    char method[ADMIN_METHOD], path[ADMIN_PATH], peer[ADMIN_PEER];
     TAILQ_ENTRY(cmg_admin_ask) entry;
 };
 

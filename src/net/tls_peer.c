@@ -104,6 +104,24 @@ void cmg_peer_describe(const X509 *x, struct cmg_tls_identity *id)
     id->not_after = seconds(X509_get0_notAfter(x));
 }
 
+enum cmg_rc cmg_tls_describe_file(const char *path,
+                                  void (*on_certificate)(void *arg,
+                                                         const struct cmg_tls_identity *id),
+                                  void *arg, struct cmg_err *err)
+{
+    STACK_OF(X509) *certs = cmg_trust_read(path, err);
+    if (!certs)
+        return err->code;
+    for (int i = 0; i < sk_X509_num(certs); i++) {
+        struct cmg_tls_identity id = { .not_before = 0 };
+        describe(sk_X509_value(certs, i), &id);
+        on_certificate(arg, &id);
+    }
+    sk_X509_pop_free(certs, X509_free);
+    ERR_clear_error();
+    return CMG_OK;
+}
+
 enum cmg_rc cmg_peer_judge(X509 *leaf, const struct cmg_peer_judging *j,
                            struct cmg_tls_identity *id, struct cmg_err *err)
 {

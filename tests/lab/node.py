@@ -23,8 +23,9 @@ def packages() -> Path:
 
 
 def argv(script: str, *arguments: str | Path) -> list[str | Path]:
-    """The command line of a script of ours; its first argument says where the packages are."""
-    return ["node", "--no-warnings", SCRIPTS / script, packages(), *arguments]
+    """The command line of a script of ours; its first argument says where the packages are. The
+    second option is for Node.js 18, which Debian 12 has."""
+    return ["node", "--no-warnings", "--experimental-global-webcrypto", SCRIPTS / script, packages(), *arguments]
 
 
 def process(name: str, script: str, *arguments: str | Path, log: Path) -> Process:

@@ -109,6 +109,39 @@ static void events_above_the_level_are_dropped_and_their_values_not_computed(voi
     assert_false(cmg_log_wants(CMG_INFO));
 }
 
+/* One request is followed while all others stay as quiet as they were. */
+static void a_request_is_traced_below_the_level(void **state)
+{
+    (void)state;
+    listen_at(CMG_NOTICE);
+    cmg_log_trace("ab12", CMG_DEBUG);
+    log_debug("step", KV("request", "ab120001"), KV("at", 1));
+    assert_string_equal("step request=ab120001 at=1", seen.text);
+    log_info("step", KV("at", 2), KV("request", CMG_STR("ab12")));
+    assert_int_equal(2, seen.written);
+    log_debug("step", KV("request", "ab13"));
+    log_debug("step", KV("request", "ab1"));
+    log_debug("step", KV("request", (const char *)NULL));
+    log_debug("step", KV("request", 7));
+    log_debug("step", KV("why", "ab12"));
+    log_debug("step", KV("requests", "ab12"));
+    assert_int_equal(2, seen.written);
+    log_notice("step", KV("request", "other"));
+    assert_int_equal(3, seen.written);
+
+    cmg_log_trace("ab12", CMG_INFO);
+    log_debug("step", KV("request", "ab12"));
+    assert_int_equal(3, seen.written);
+    listen_at(CMG_ERROR); /* another level leaves the trace alone */
+    log_info("step", KV("request", "ab12"));
+    assert_int_equal(1, seen.written);
+
+    cmg_log_trace(NULL, CMG_DEBUG);
+    assert_false(cmg_log_wants(CMG_WARN));
+    log_info("step", KV("request", "ab12"));
+    assert_int_equal(1, seen.written);
+}
+
 static void a_flush_reaches_the_sink_that_wants_it(void **state)
 {
     (void)state;
@@ -163,6 +196,7 @@ int main(void)
         cmocka_unit_test(a_missing_string_is_a_dash),
         cmocka_unit_test(a_peer_cannot_forge_a_line_or_a_key),
         cmocka_unit_test(events_above_the_level_are_dropped_and_their_values_not_computed),
+        cmocka_unit_test(a_request_is_traced_below_the_level),
         cmocka_unit_test(a_flush_reaches_the_sink_that_wants_it),
         cmocka_unit_test(text_that_does_not_fit_is_cut_and_ended),
         cmocka_unit_test(a_reason_is_one_line_of_printable_text),

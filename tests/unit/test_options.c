@@ -281,6 +281,35 @@ static void what_needs_a_restart_is_named(void **state)
     check_live("[thing a]\ntext=1\n", "[thing b]\ntext=1\n", "thing a, thing b");
 }
 
+static void add_difference(void *arg, const char *name, enum cmg_opt_reload reload)
+{
+    char *text = arg;
+    size_t n = strlen(text);
+    snprintf(text + n, 256 - n, "%s%s ", name, reload == CMG_RESTART ? "!" : "");
+}
+
+static void every_difference_is_told(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *a, *b, *want;
+    } cases[] = {
+        { "", "", "" },
+        { "", "[main]\ntext = other\n", "main.text " },
+        { "", "[main]\nnumber = 8\ntext = x\n", "main.text main.number! " },
+        { "[thing a]\ntext=1\n", "[thing a]\ntext=2\nnumber=5\n", "thing a.text! thing a.number " },
+        { "[thing a]\ntext=1\n", "[thing b]\ntext=1\n", "thing a! thing b! " },
+    };
+    for (size_t i = 0; i < CMG_COUNT(cases); i++) {
+        char text[256] = "";
+        struct conf *a = loaded(cases[i].a), *b = loaded(cases[i].b);
+        cmg_config_compare(&config, a, b, add_difference, text);
+        assert_string_equal(cases[i].want, text);
+        free_conf(a);
+        free_conf(b);
+    }
+}
+
 static void names_are_cut_at_their_room(void **state)
 {
     (void)state;
@@ -379,6 +408,7 @@ int main(void)
         cmocka_unit_test(every_beginning_of_a_file_is_judged),
         cmocka_unit_test(a_long_message_keeps_what_is_allowed),
         cmocka_unit_test(what_needs_a_restart_is_named),
+        cmocka_unit_test(every_difference_is_told),
         cmocka_unit_test(names_are_cut_at_their_room),
         cmocka_unit_test(both_tables_are_sound),
         cmocka_unit_test(who_we_are_needs_a_restart_and_how_we_work_does_not),

@@ -57,7 +57,8 @@ void cmg_admin_free(struct cmg_admin *a);
 bool cmg_admin_parameter(const struct cmg_admin_ask *ask, const char *name, char *out, size_t size);
 /* "uid 0 pid 4711" of who asks, "tcp 127.0.0.1:5000" for scrapers: for the log. */
 const char *cmg_admin_peer(const struct cmg_admin_ask *ask);
-/* False: the client has gone, and nobody will read the answer. It has to be given all the same. */
+/* False: the client has gone, and nobody will read the answer. It has to be given all the same.
+ * It gets known when something is written: one who waits for a first word may have gone unseen. */
 bool cmg_admin_alive(const struct cmg_admin_ask *ask);
 
 /* Answers, each of which ends the ask: the pointer is dead after it. An ask whose client has gone,

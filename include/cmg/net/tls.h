@@ -60,6 +60,13 @@ struct cmg_tls_identity {
     int64_t not_before, not_after; /* seconds since 1970                     */
 };
 
+/* Describes the certificates of a PEM file, in their order, without judging them. CMG_ECONF with
+ * err: it cannot be read, is damaged or holds none; nothing was told then. */
+CMG_MUST_CHECK enum cmg_rc
+cmg_tls_describe_file(const char *path,
+                      void (*on_certificate)(void *arg, const struct cmg_tls_identity *id),
+                      void *arg, struct cmg_err *err);
+
 enum cmg_tls_usage { CMG_TLS_CLIENT_AUTH, CMG_TLS_SERVER_AUTH };
 
 /* Judges the peer's leaf certificate against `trust` now: chain built only from `trust`,

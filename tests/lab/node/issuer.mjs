@@ -12,6 +12,9 @@ import { createServer } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import { pathToFileURL } from 'node:url';
 
+// oidc-provider is written for a newer Node.js than Debian 12 has; this is all that it misses.
+URL.parse ??= (text, base) => (URL.canParse(text, base) ? new URL(text, base) : null);
+
 const [, , packages, settingsFile] = process.argv;
 const { default: Provider } = await import(
   pathToFileURL(`${packages}/node_modules/oidc-provider/lib/index.js`).href);
