@@ -30,7 +30,7 @@ static char byte_at(struct cmg_str s, size_t *i)
         return s.p[*i];
     int high = *i + 2 < s.n ? hex(s.p[*i + 1]) : -1, low = high >= 0 ? hex(s.p[*i + 2]) : -1;
     *i += 2;
-    return low < 0 ? '\0' : (char)(unsigned char)(high << 4 | low);
+    return (char)(low < 0 ? 0 : high << 4 | low);
 }
 
 bool cmg_query_decode(struct cmg_str s, char *out, size_t size)
