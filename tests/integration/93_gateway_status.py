@@ -7,6 +7,7 @@ import base64
 import json
 import re
 import secrets
+import ssl
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -302,6 +303,22 @@ def test_status_says_what_there_is(watched: Watched) -> None:
     assert {"server", "clients-ca", "channel-ca", "site-token", "connection-point"} <= uses
     assert all(c["not_after"] for c in said["certificates"])
     assert None not in said.values()
+
+
+def ends(certificate: Path) -> float:
+    done = subprocess.run(["openssl", "x509", "-noout", "-enddate", "-in", certificate], text=True,
+                          capture_output=True, check=True)
+    return ssl.cert_time_to_seconds(done.stdout.strip().removeprefix("notAfter="))
+
+
+def test_certificates_end_when_they_say(watched: Watched) -> None:
+    pki, name = watched.lab.pki, "cmg_certificate_not_after_seconds"
+    said = watched.metrics()
+    server, point = pki.gateway.certificate, pki.points["cp1"].certificate
+    assert said[f'{name}{{use="server",file="{server}"}}'] == ends(server)
+    assert said[f'{name}{{use="connection-point",connection_point="cp1"}}'] == ends(point)
+    ca = pki.point_ca.certificate
+    assert said[f'{name}{{use="channel-ca",file="{ca}"}}'] == ends(ca)
 
 
 def test_tenant_whose_keys_do_not_come(new_lab, auth: Auth) -> None:
