@@ -860,6 +860,27 @@ static void no_certificate_is_no_field(void **state)
     part(&h);
 }
 
+static void our_own_certificate_is_looked_at(void **state)
+{
+    (void)state;
+    struct cmg_tls_own own;
+    struct cmg_err err;
+    const char *tangled = cert_write("tangled.pem", CERTS(&client, &other));
+
+    assert_int_equal(CMG_OK, cmg_tls_own_read(client_pem, client_key, &own, &err));
+    assert_true(own.fits && own.linked && own.usable);
+    assert_int_equal(2, own.n);
+    assert_int_equal(CMG_OK, cmg_tls_own_read(client_pem, server_key, &own, &err));
+    assert_false(own.fits);
+    assert_int_equal(CMG_OK, cmg_tls_own_read(server_pem, server_key, &own, &err));
+    assert_false(own.usable); /* clientAuth is not among what it is for */
+    assert_int_equal(CMG_OK, cmg_tls_own_read(tangled, client_key, &own, &err));
+    assert_false(own.linked);
+    assert_int_equal(CMG_ECONF, cmg_tls_own_read("/nowhere", client_key, &own, &err));
+    assert_non_null(strstr(err.text, "/nowhere"));
+    assert_int_equal(CMG_ECONF, cmg_tls_own_read(client_pem, client_pem, &own, &err));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -889,6 +910,7 @@ int main(void)
         cmocka_unit_test(only_self_signed_certificates_anchor),
         cmocka_unit_test(a_peers_certificate_is_told_as_a_field),
         cmocka_unit_test(no_certificate_is_no_field),
+        cmocka_unit_test(our_own_certificate_is_looked_at),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
