@@ -13,6 +13,7 @@
 #include "cmg/net/lag.h"
 #include "cmg/net/tls.h"
 #include "point/relay.h"
+#include "point/report.h"
 #include "point/roads.h"
 
 enum {
@@ -281,6 +282,7 @@ void *point_start(struct cmg_loop *l, const void *conf, struct cmg_err *err)
         point_free(p);
         return NULL;
     }
+    report_start(p);
     p->certificates = certificates_read(c);
     p->lag = cmg_lag_new(l);
     p->ready_timer = cmg_timer_new(l, on_ready_time, p);
@@ -305,6 +307,7 @@ enum cmg_rc point_reload(void *daemon, const void *conf, struct cmg_err *err)
         return CMG_ECONF;
     }
     struct endpoints *old = p->endpoints;
+    report_count(p);
     analyze_stop(p, "the configuration was reloaded: analyze again");
     p->endpoints = endpoints;
     p->conf = c;
@@ -344,6 +347,7 @@ void point_check_drained(struct point *p)
         return;
     if (p->endpoints) {
         struct endpoints *e = p->endpoints;
+        report_count(p);
         p->endpoints = NULL;
         endpoints_retire(e);
     }
@@ -362,6 +366,7 @@ void point_free(void *daemon)
     analyze_abandon(p);
     while (!TAILQ_EMPTY(&p->keepings))
         keeping_free(TAILQ_FIRST(&p->keepings));
+    report_stop(p);
     endpoints_retire(p->endpoints);
     certificates_free(p->certificates);
     cmg_lag_free(p->lag);

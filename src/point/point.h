@@ -21,6 +21,7 @@
 #include "point/options.h"
 
 struct analysis;
+struct cmg_traffic;
 struct keeping; /* a keeper and what it borrows */
 struct relay;
 
@@ -39,6 +40,8 @@ struct point {
     unsigned in_flight;
     LIST_HEAD(, relay) relays; /* as many */
     struct point_refused refused;
+    struct cmg_counts requests;  /* that an endpoint was found for */
+    struct cmg_traffic *traffic; /* owned */
 
     struct analysis *analysis; /* the one that runs; NULL: none */
 

@@ -6,6 +6,7 @@
 #include "cmg/base/clock.h"
 #include "cmg/daemon/exposition.h"
 #include "cmg/daemon/status.h"
+#include "point/report.h"
 
 enum { METRICS_BYTES = 8 * 1024 * 1024 };
 
@@ -266,5 +267,6 @@ const struct cmg_admin_route point_status_routes[] = {
     { "GET", "/ready", false, ask_ready, none },
     { "GET", "/status", true, ask_status, none },
     { "GET", "/metrics", false, ask_metrics, none },
+    { "GET", "/traffic", true, report_handle, report_parameters },
     { 0 },
 };
