@@ -10,6 +10,7 @@ struct meter {
     char *name, *proxy, *target; /* owned */
     struct traffic_row seen;     /* the numbers only */
     bool here;                   /* seen in this round */
+    const void *counts;          /* which they were; only compared */
 };
 
 struct traffic_book {
@@ -199,6 +200,15 @@ void traffic_book_begin(struct traffic_book *b, int64_t now)
     b->at = 0;
 }
 
+/* An endpoint may get another name or target and go on counting. */
+static struct traffic_row seen_of(const struct traffic_book *b, const void *counts)
+{
+    for (size_t i = 0; i + 1 < b->nmeters; i++)
+        if (b->meters[i].counts == counts)
+            return b->meters[i].seen;
+    return (struct traffic_row){ .name = NULL };
+}
+
 static struct meter *meter_of(struct traffic_book *b, const struct cmg_traffic_endpoint *e)
 {
     for (size_t i = 0; i < b->nmeters; i++) {
@@ -212,7 +222,9 @@ static struct meter *meter_of(struct traffic_book *b, const struct cmg_traffic_e
         return NULL;
     b->meters = cmg_realloc(b->meters, (b->nmeters + 1) * sizeof(*b->meters));
     struct meter *m = &b->meters[b->nmeters++];
-    *m = (struct meter){ .name = cmg_strndup(e->name, TRAFFIC_NAME_MAX),
+    *m = (struct meter){ .seen = seen_of(b, e->counts),
+                         .counts = e->counts,
+                         .name = cmg_strndup(e->name, TRAFFIC_NAME_MAX),
                          .proxy = cmg_strndup(e->proxy, TRAFFIC_NAME_MAX),
                          .target = cmg_strndup(e->target, TRAFFIC_NAME_MAX) };
     return m;
@@ -231,6 +243,7 @@ void traffic_book_add(struct traffic_book *b, const struct cmg_traffic_endpoint 
     if (!m || m->here)
         return;
     m->here = true;
+    m->counts = c;
     struct traffic_row *seen = &m->seen;
     if (began_anew(seen, c))
         *seen = (struct traffic_row){ .name = NULL };

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "cmg/base/alloc.h"
 #include "cmg/base/utf8.h"
 #include "traffic_book.h"
 
@@ -84,9 +85,7 @@ static bool load_rows(json_t *rows, struct traffic_period *out)
     size_t n = json_array_size(rows);
     if (n > TRAFFIC_ROWS_MAX)
         return false;
-    out->rows = calloc(n + 1, sizeof(*out->rows));
-    if (!out->rows)
-        abort();
+    out->rows = cmg_alloc((n + 1) * sizeof(*out->rows));
     for (; out->n < n; out->n++)
         if (!load_row(json_array_get(rows, out->n), &out->rows[out->n]))
             return false;

@@ -71,7 +71,7 @@ static void last_line(struct analysis *a, const char *stopped)
         abort();
     (void)cmg_admin_line(a->ask, line);
     log_notice("analyze.end", KV("pass", n[CMG_FINDING_PASS]), KV("warn", n[CMG_FINDING_WARN]),
-               KV("fail", n[CMG_FINDING_FAIL]), KV("ms", ms), KV("why", stopped));
+               KV("fail", n[CMG_FINDING_FAIL]), KV("ms", ms), KV("stopped", stopped));
 }
 
 /* Not from inside a callback of one of its dials. */

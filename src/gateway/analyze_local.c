@@ -158,7 +158,7 @@ static void check_revocation(struct analysis *a, int64_t now)
         check == REVOCATION_HARD ? CMG_FINDING_FAIL : CMG_FINDING_WARN;
     struct listed all = { .n = 0 };
     if (check == REVOCATION_OFF) {
-        analyze_tell(a, "revocation", NULL, CMG_FINDING_WARN,
+        analyze_tell(a, "revocation", "client certificates", CMG_FINDING_WARN,
                      "a client whose certificate was revoked is served until it expires",
                      "set [revocation] check = hard, or soft", "it is switched off");
         return;
@@ -279,7 +279,8 @@ static void check_points(struct analysis *a, int64_t now)
             n++;
         }
     if (!n && !*g->conf->content.issuers)
-        analyze_tell(a, "connection-point", NULL, CMG_FINDING_FAIL, "no client can be served",
+        analyze_tell(a, "connection-point", "all sites", CMG_FINDING_FAIL,
+                     "no client can be served",
                      "admit the site's connection points by sections [connection-point NAME]",
                      "none is admitted");
 }

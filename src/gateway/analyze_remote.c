@@ -45,7 +45,7 @@ void analyze_clock(struct analysis *a)
     char span[ANALYZE_SPAN];
     int64_t off = llabs(a->skew_s);
     if (!a->clock[0]) {
-        analyze_tell(a, "clock", NULL, CMG_FINDING_PASS, NULL, NULL,
+        analyze_tell(a, "clock", "this machine", CMG_FINDING_PASS, NULL, NULL,
                      "nobody was asked that could have said what time it is");
         return;
     }

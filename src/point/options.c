@@ -202,6 +202,11 @@ static const struct cmg_option endpoint_options[] = {
     { 0 },
 };
 
+static const struct cmg_option traffic_options[] = {
+    CMG_TRAFFIC_OPTIONS(point_conf, traffic),
+    { 0 },
+};
+
 static const struct cmg_section sections[] = {
     { "connection-point", .options = point_options,
       .doc = "This connection point." },
@@ -209,6 +214,8 @@ static const struct cmg_section sections[] = {
       .doc = "What is logged, and where." },
     { "admin", .options = admin_options,
       .doc = "The administrator's door." },
+    { "traffic", .options = traffic_options,
+      .doc = "The traffic report." },
     { "proxy", .options = proxy_options,
       .doc = "The proxy between here and the gateways, if there is one." },
     { "channel", .options = channel_options,

@@ -5,6 +5,7 @@
 
 #include "cmg/daemon/options.h"
 #include "cmg/daemon/service.h"
+#include "cmg/daemon/traffic.h"
 
 struct point_cmg_conf { /* [cmg LABEL]: one cloud management gateway */
     char *label;
@@ -52,6 +53,7 @@ struct point_conf {
         int64_t backoff_min_ms, backoff_max_ms, probe_ms, tries;
         int64_t stream_window, memory;
     } channel;
+    struct cmg_traffic_conf traffic;
     struct point_cmg_conf *cmgs;
     size_t ncmgs;
     struct point_endpoint_conf *endpoints;

@@ -14,6 +14,7 @@
 #include "cmg/net/tls.h"
 #include "point/analyze.h"
 #include "point/relay.h"
+#include "point/report.h"
 #include "point/roads.h"
 
 enum {
@@ -323,6 +324,7 @@ void *point_start(struct cmg_loop *l, const void *conf, struct cmg_err *err)
         return NULL;
     }
     cmg_certificates_use(p->certificates);
+    report_start(p);
     p->lag = cmg_lag_new(l);
     p->ready_timer = cmg_timer_new(l, on_ready_time, p);
     cmg_timer_set(p->ready_timer, READY_MS);
@@ -349,6 +351,7 @@ enum cmg_rc point_reload(void *daemon, const void *conf, struct cmg_err *err)
     }
     cmg_certificates_use(p->certificates);
     struct endpoints *old = p->endpoints;
+    report_count(p);
     analyze_stop(p, "the configuration was reloaded: analyze again");
     p->endpoints = endpoints;
     p->conf = c;
@@ -388,6 +391,7 @@ void point_check_drained(struct point *p)
         return;
     if (p->endpoints) {
         struct endpoints *e = p->endpoints;
+        report_count(p);
         p->endpoints = NULL;
         endpoints_retire(e);
     }
@@ -406,6 +410,7 @@ void point_free(void *daemon)
     analyze_abandon(p);
     while (!TAILQ_EMPTY(&p->keepings))
         keeping_free(TAILQ_FIRST(&p->keepings));
+    report_stop(p);
     endpoints_retire(p->endpoints);
     cmg_certificates_free(p->certificates);
     cmg_lag_free(p->lag);

@@ -21,6 +21,7 @@
 
 struct analysis;
 struct cmg_certificates;
+struct cmg_traffic;
 struct keeping; /* a keeper and what it borrows */
 struct relay;
 
@@ -40,6 +41,8 @@ struct point {
     unsigned in_flight;
     LIST_HEAD(, relay) relays; /* as many */
     struct point_refused refused;
+    struct cmg_counts requests;  /* that an endpoint was found for */
+    struct cmg_traffic *traffic; /* owned */
 
     struct analysis *analysis; /* the one that runs; NULL: none */
 

@@ -111,6 +111,8 @@ static void leave(struct relay *q, unsigned status, bool cut)
     access_event(q, status, us);
     cmg_counts_end(&q->endpoint->tally->counts, status, cut, q->pipe.request_bytes,
                    q->pipe.response_bytes, us);
+    cmg_counts_end(&q->point->requests, status, cut, q->pipe.request_bytes, q->pipe.response_bytes,
+                   us);
     cmg_pool_cancel(&q->wait);
     LIST_REMOVE(q, entry);
     q->point->in_flight--;
@@ -379,6 +381,7 @@ static struct relay *relay_make(const struct brief *b, const struct cmg_head *ou
     p->in_flight++;
     LIST_INSERT_HEAD(&p->relays, q, entry);
     cmg_counts_begin(&q->endpoint->tally->counts, b->bearer);
+    cmg_counts_begin(&q->point->requests, b->bearer);
     return q;
 }
 

@@ -8,6 +8,7 @@
 #include "cmg/daemon/certificates.h"
 #include "cmg/daemon/exposition.h"
 #include "cmg/daemon/status.h"
+#include "point/report.h"
 
 enum { METRICS_BYTES = 8 * 1024 * 1024 };
 
@@ -267,5 +268,6 @@ const struct cmg_admin_route point_status_routes[] = {
     { "GET", "/status", true, ask_status, none },
     { "GET", "/metrics", false, ask_metrics, none },
     { "GET", "/analyze", true, analyze_handle, none },
+    { "GET", "/traffic", true, report_handle, report_parameters },
     { 0 },
 };

@@ -125,6 +125,22 @@ static void test_counts_that_begin_anew(void **state)
     assert_int_equal(traffic_book_running(b)->n, 1);
 }
 
+static void test_another_target(void **state)
+{
+    struct traffic_book *b = *state;
+    struct cmg_traffic_endpoint moved = { "mp", "cmg.example", "mp2.corp", &counts };
+    for (int i = 0; i < 9; i++)
+        request(0, 0, 200);
+    round_at(b, NOON);
+    request(0, 0, 200);
+    traffic_book_begin(b, NOON + 30);
+    traffic_book_add(b, &moved, 1);
+    traffic_book_end(b, 1, NOON + 30);
+    assert_int_equal(traffic_book_running(b)->rows[0].requests, 9);
+    assert_int_equal(traffic_book_running(b)->rows[1].requests, 1);
+    assert_string_equal(traffic_book_running(b)->rows[1].target, "mp2.corp");
+}
+
 static void test_the_clock_is_set(void **state)
 {
     struct traffic_book *b = *state;
@@ -361,6 +377,7 @@ int main(void)
         IN_TIME(test_periods_end_at_the_clock),
         IN_TIME(test_most_in_flight_of_each_period),
         IN_TIME(test_counts_that_begin_anew),
+        IN_TIME(test_another_target),
         IN_TIME(test_the_clock_is_set),
         IN_TIME(test_a_day_is_kept),
         IN_TIME(test_many_endpoints_have_a_ceiling),
