@@ -6,7 +6,7 @@
 #include "ctl/commands.h"
 #include "ctl/ink.h"
 
-enum { ANALYZE_MS = 150 * 1000, CHECK_WIDTH = 14, TEXT_WIDTH = 8 };
+enum { ANALYZE_MS = 150 * 1000, CHECK_WIDTH = 16, TEXT_WIDTH = 8 };
 
 enum verdict { PASS, WARN, FAIL, VERDICTS };
 

@@ -31,7 +31,7 @@ struct ask {
     unsigned done;
     struct cmg_err err;
     unsigned status;
-    char body[256], fields[512];
+    char body[256], fields[512], parts[64];
     size_t nbody;
 };
 
@@ -304,6 +304,35 @@ static void too_much_is_refused(void **state)
     fails(&r, CMG_ETOOBIG, "the test: 127.0.0.1: the answer is longer than 4 bytes");
     w.answer = "HTTP/1.1 200 OK\r\n\r\nwithout a length, and far too long";
     fails(&r, CMG_ETOOBIG, "longer than 4 bytes");
+}
+
+static bool on_part(void *arg, struct cmg_str bytes)
+{
+    struct ask *a = arg;
+    size_t n = strlen(a->parts);
+    cmg_str_put(a->parts + n, sizeof(a->parts) - n, bytes);
+    return !memchr(bytes.p, '!', bytes.n);
+}
+
+static void a_body_is_handed_on(void **state)
+{
+    (void)state;
+    struct cmg_fetch_request r = request(url("http", fake_http_start(&w.server)));
+    r.on_body = on_part;
+    struct ask a = fetch(&r);
+    assert_int_equal(a.status, 200);
+    assert_int_equal(a.nbody, 0);
+    assert_string_equal(a.parts, "hello");
+    r.max_bytes = 4;
+    fails(&r, CMG_ETOOBIG, "longer than 4 bytes");
+    r.max_bytes = 1024;
+    w.answer = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstop!";
+    fails(&r, CMG_EIO, "ended by who asked");
+    w.answer = "HTTP/1.1 409 No\r\nContent-Length: 4\r\n\r\nwhy!"; /* gathered */
+    a = fetch(&r);
+    assert_int_equal(a.status, 409);
+    assert_string_equal(a.body, "why!");
+    assert_string_equal(a.parts, "");
 }
 
 static void too_much_of_a_head_is_refused(void **state)
@@ -602,6 +631,7 @@ int main(void)
         TEST(a_dead_connection_is_replaced),
         TEST(the_environment_has_no_say),
         TEST(too_much_is_refused),
+        TEST(a_body_is_handed_on),
         TEST(too_much_of_a_head_is_refused),
         TEST(a_cut_answer_is_no_answer),
         TEST(another_protocol_is_no_answer),
