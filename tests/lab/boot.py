@@ -319,7 +319,8 @@ class Boot:
         return version
 
     def upgraded(self, version: str) -> None:
-        before, ini = {d: self.pid(d) for d in DAEMONS}, {d: self.ini(d).read_text() for d in DAEMONS}
+        before = {daemon: self.pid(daemon) for daemon in DAEMONS}
+        ini = {daemon: self.ini(daemon).read_text() for daemon in DAEMONS}
         self.inside.sh("cd /root/debs && apt-get install -y "
                        "./cmg-gateway.deb ./cmg-connection-point.deb ./cmgctl.deb")
         expect(self.version() == version, self.version())
@@ -356,7 +357,8 @@ class Boot:
         # The connection point would start it again at once; here it is to be a client.
         self.inside.run("systemctl", "stop", POINT, GATEWAY)
         expect(self.state(GATEWAY)[0] == "inactive", self.state(GATEWAY))
-        said = self.inside.run(*CURL, "https://cmg.example.com/CCM_Proxy_MutualAuth/ServiceMetadata")
+        said = self.inside.run(*CURL,
+                               "https://cmg.example.com/CCM_Proxy_MutualAuth/ServiceMetadata")
         expect(bool(said), "no answer")
         expect(self.state(GATEWAY) == ("active", "running"), self.state(GATEWAY))
         self.inside.run("systemctl", "start", POINT)
@@ -377,7 +379,7 @@ class Boot:
             wait_more(20)
         finally:
             (self.inside.root / "root/enough").touch()
-            load.communicate(timeout=120)
+            self.inside.finish(load)
         lines = answers.read_text().splitlines()
         lost = [line for line in lines if line.split()[0] == "000"]
         expect(not lost, f"{len(lost)} of {len(lines)} requests without an answer:\n"

@@ -76,23 +76,28 @@ class Container:
             raise LabError("booted, but:\n" + self.ask("systemctl", "--failed"))
         return self.run("systemctl", "--version").splitlines()[0] if state == "running" else None
 
-    def start(self, *command: str, **popen: object) -> subprocess.Popen[str]:
+    def start(self, *command: str) -> subprocess.Popen[str]:
         """Starts a program inside."""
         inside = ["nsenter", "--target", self.init, "--all", "--root", "--wd", "env", "-i",
                   "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "HOME=/root",
                   "DEBIAN_FRONTEND=noninteractive", *command]
         return subprocess.Popen(inside, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                stderr=subprocess.STDOUT, text=True, **popen)
+                                stderr=subprocess.STDOUT, text=True)
 
-    def call(self, *command: str) -> tuple[int, str]:
-        """Exit status, and what it says on both outputs."""
-        with self.start(*command) as process:
+    @staticmethod
+    def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+        """Waits for the end: exit status, and what it said on both outputs."""
+        with process:
             try:
                 said = process.communicate(timeout=120)[0]
             except subprocess.TimeoutExpired:
                 process.kill()
-                raise LabError(f"{' '.join(command)}: has not ended after 120 s") from None
+                raise LabError(f"{process.args}: has not ended after 120 s") from None
         return process.returncode, said.strip()
+
+    def call(self, *command: str) -> tuple[int, str]:
+        """Exit status, and what it says on both outputs."""
+        return self.finish(self.start(*command))
 
     def ask(self, *command: str) -> str:
         """What it says, whatever its exit status."""
