@@ -114,7 +114,7 @@ enum cmg_rc cmg_tls_describe_file(const char *path,
         return err->code;
     for (int i = 0; i < sk_X509_num(certs); i++) {
         struct cmg_tls_identity id = { .not_before = 0 };
-        describe(sk_X509_value(certs, i), &id);
+        cmg_peer_describe(sk_X509_value(certs, i), &id);
         on_certificate(arg, &id);
     }
     sk_X509_pop_free(certs, X509_free);
