@@ -175,7 +175,7 @@ static void test_many_endpoints_have_a_ceiling(void **state)
     struct traffic_book *b = *state;
     char name[32];
     int64_t now = NOON;
-    for (int turn = 0; turn < 100; turn++, now += FIVE) {
+    for (int turn = 0; turn < 70; turn++, now += FIVE) {
         traffic_book_begin(b, now);
         for (unsigned i = 0; i < 3000; i++) {
             snprintf(name, sizeof(name), "e%u", i);
