@@ -256,8 +256,11 @@ static void find_channel(struct request *q)
         else
             enter(q, WAITING);
         return;
-    case ROUTE_NOBODY:
-        refuse(q, &refusal_no_point, "no connection point has connected yet");
+    case ROUTE_NOBODY: /* a gateway that was just started: they are on their way */
+        if (late)
+            refuse(q, &refusal_no_point, "no connection point has connected yet");
+        else
+            enter(q, WAITING);
         return;
     }
 }

@@ -200,7 +200,7 @@ static void end(struct analysis *a, const char *stopped)
     tell_totals(a, stopped);
     log_notice("analyze.end", KV("pass", a->totals[CMG_FINDING_PASS]),
                KV("warn", a->totals[CMG_FINDING_WARN]), KV("fail", a->totals[CMG_FINDING_FAIL]),
-               KV("ms", cmg_clock_ms() - a->started_ms), KV("why", stopped));
+               KV("ms", cmg_clock_ms() - a->started_ms), KV("stopped", stopped));
     a->over = true;
     a->closing++; /* while we are in here */
     cmg_timer_stop(a->timer);

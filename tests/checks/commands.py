@@ -36,6 +36,7 @@ RULES = [
     ("", r"cmgctl content (publish|list|remove)",
      ("needs blob storage", INTEGRATION + "79_publish.py", "content")),
     ("", r"url=\$\(cmgctl content token", ("needs a site", INTEGRATION + "78_content.py", "token")),
+    ("", r"ask(\(\)| )", ("needs a daemon", INTEGRATION + "91_admin.py", "log-level")),
     ("", r"curl ", ("needs a site", INTEGRATION + "71_tokens.py", "MPLIST|get")),
     ("", r"openssl s_client", ("needs a site", INTEGRATION + "10_roads.py", "tcp")),
     ("", r"(sudo )?(systemctl|journalctl) ?", ("needs systemd", "tests/checks/units.py", "systemd")),
