@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +25,7 @@ enum { ALPN_MAX = 64, KEY_MAX = 256 * 1024, PEER_CHAIN_MAX = 64 * 1024 };
 
 struct cmg_tls {
     atomic_uint refs;
-    SSL_CTX *ctx;            /* owned */
+    SSL_CTX *ctx;            /* owned, and the other way round: see on_context_gone */
     struct cmg_trust *trust; /* owned reference; NULL: peers are not judged here */
     bool server;
     struct cmg_verdict_rule rule;
@@ -267,12 +268,39 @@ static SSL_CTX *new_context(const struct cmg_tls_conf *conf)
     return ctx;
 }
 
+static pthread_once_t index_once = PTHREAD_ONCE_INIT;
+static int context_index; /* written once */
+
+/* Its callbacks get our struct, and are called by handshakes that began before the last reference
+ * to that went, as a reload of the certificate does. So it goes with the context, which its
+ * connections share. */
+static void on_context_gone(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int idx, long argl,
+                            void *argp)
+{
+    (void)parent, (void)ad, (void)idx, (void)argl, (void)argp;
+    struct cmg_tls *t = ptr;
+    if (!t)
+        return;
+    cmg_trust_unref(t->trust);
+    free(t);
+}
+
+static void make_index(void)
+{
+    context_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, on_context_gone);
+    if (context_index < 0)
+        abort();
+}
+
 struct cmg_tls *cmg_tls_new(const struct cmg_tls_conf *conf, struct cmg_err *err)
 {
     struct cmg_tls *t = cmg_alloc(sizeof(*t));
+    pthread_once(&index_once, make_index);
     atomic_init(&t->refs, 1);
     t->server = conf->server;
     t->ctx = new_context(conf);
+    if (!SSL_CTX_set_ex_data(t->ctx, context_index, t))
+        abort();
     if (load_certificate(t->ctx, conf, err) == CMG_OK && set_peer(t, conf, err) == CMG_OK &&
         set_alpn(t, conf->alpn, err) == CMG_OK)
         return t;
@@ -291,9 +319,7 @@ void cmg_tls_unref(struct cmg_tls *t)
 {
     if (!t || atomic_fetch_sub(&t->refs, 1) > 1)
         return;
-    SSL_CTX_free(t->ctx);
-    cmg_trust_unref(t->trust);
-    free(t);
+    SSL_CTX_free(t->ctx); /* which takes it along, now or with its last connection */
 }
 
 /* ---- one connection ---- */

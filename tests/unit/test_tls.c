@@ -123,7 +123,7 @@ static bool step(SSL *ssl, char why[256], bool *refused)
     return SSL_is_init_finished(ssl);
 }
 
-static void join_up(struct shake *h, const char *name)
+static void open_sessions(struct shake *h, const char *name)
 {
     BIO *a, *b;
     h->c = cmg_tls_session(h->ct, name);
@@ -132,12 +132,22 @@ static void join_up(struct shake *h, const char *name)
         abort();
     SSL_set_bio(h->c, a, a);
     SSL_set_bio(h->s, b, b);
+}
+
+static void talk(struct shake *h)
+{
     h->ok = false;
     for (int i = 0; i < 20; i++) {
         bool c = step(h->c, h->client_why, &h->client_refused);
         bool s = step(h->s, h->server_why, &h->server_refused);
         h->ok = c && s && !h->client_why[0] && !h->server_why[0];
     }
+}
+
+static void join_up(struct shake *h, const char *name)
+{
+    open_sessions(h, name);
+    talk(h);
 }
 
 static struct shake shake(const struct side *c, const struct side *s, const char *name)
@@ -192,6 +202,30 @@ static void both_sides_verify_and_agree(void **state)
     assert_string_equal(alpn, "h2");
     assert_int_equal(SSL_version(h.c), TLS1_3_VERSION);
     assert_string_equal(SSL_get_servername(h.s, TLSEXT_NAMETYPE_host_name), "gw.example");
+    part(&h);
+}
+
+/* A reload lets go of the contexts while peers are shaking hands. */
+static void handshakes_outlive_their_contexts(void **state)
+{
+    (void)state;
+    static const char *const words[] = { "h2", NULL };
+    struct side c = good_client(), s = good_server();
+    char alpn[16];
+
+    c.alpn = s.alpn = words;
+    s.trust = trust_root;
+    s.peer = CMG_TLS_PEER_VERIFIED;
+    struct shake h = { .ct = context(false, &c), .st = context(true, &s) };
+    open_sessions(&h, "gw.example");
+    cmg_tls_unref(h.ct);
+    cmg_tls_unref(h.st);
+    h.ct = h.st = NULL;
+    talk(&h);
+    if (!h.ok)
+        fail_msg("client: %s; server: %s", h.client_why, h.server_why);
+    cmg_tls_alpn(h.s, alpn, sizeof(alpn));
+    assert_string_equal(alpn, "h2");
     part(&h);
 }
 
@@ -830,6 +864,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_sides_verify_and_agree),
+        cmocka_unit_test(handshakes_outlive_their_contexts),
         cmocka_unit_test(names_are_verified_by_the_client),
         cmocka_unit_test(wrong_server_certificates_are_refused_in_words),
         cmocka_unit_test(wrong_client_certificates_are_refused_in_words),

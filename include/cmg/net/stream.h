@@ -51,8 +51,8 @@ struct cmg_stream_events {
 
 enum { CMG_STREAM_HIGH = 256 * 1024, CMG_STREAM_LOW = 64 * 1024 };
 
-/* Streams over a connected, non-blocking socket, which is taken. With `tls` (borrowed until
- * the stream is gone) the handshake starts at once and must end within `handshake_ms`;
+/* Streams over a connected, non-blocking socket, which is taken. With `tls` (borrowed for
+ * the call) the handshake starts at once and must end within `handshake_ms`;
  * without it the stream is born open. `name`: as for cmg_tls_session. */
 struct cmg_stream *cmg_stream_new(struct cmg_loop *l, int fd_taken, struct cmg_tls *tls,
                                   const char *name, unsigned handshake_ms,

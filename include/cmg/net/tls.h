@@ -46,8 +46,8 @@ struct cmg_trust *cmg_trust_load(const char *path, struct cmg_err *err);
 struct cmg_trust *cmg_trust_ref(struct cmg_trust *t);
 void cmg_trust_unref(struct cmg_trust *t); /* NULL is ignored */
 
-/* A new connection state for this context; streams call it. `name`: clients verify the
- * peer's SAN against it (DNS name or IP address) and send it as SNI (names only). */
+/* A new connection state for this context, which it may outlive; streams call it. `name`: clients
+ * verify the peer's SAN against it (DNS name or IP address) and send it as SNI (names only). */
 struct ssl_st *cmg_tls_session(struct cmg_tls *t, const char *name);
 
 /* The peer's certificate in words; strings are owned by the caller's struct. */
