@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "cmg/base/clock.h"
-#include "cmg/net/tls.h"
 #include "life.h"
 
 json_t *cmg_status_time(int64_t unix_s)
@@ -99,43 +98,4 @@ json_t *cmg_status_configuration(void)
         return json_null();
     return json_pack("{s:s, s:o, s:o}", "file", life->path, "loaded",
                      cmg_status_time(life->loaded_unix_s), "last_reload", cmg_status_reload());
-}
-
-/* Certificates ------------------------------------------------------------------------------ */
-
-struct listing {
-    json_t *list;           /* borrowed */
-    const char *use, *file; /* borrowed */
-    unsigned left;
-};
-
-/* Whoever made the certificate chose its names: they need not be UTF-8. */
-static json_t *text(const char *s)
-{
-    json_t *j = json_string(s);
-    return j ? j : json_string("?");
-}
-
-static void on_certificate(void *arg, const struct cmg_tls_identity *id)
-{
-    struct listing *l = arg;
-    if (!l->left)
-        return;
-    l->left--;
-    json_array_append_new(
-        l->list,
-        json_pack("{s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:o, s:o, s:I}", "use", text(l->use), "file",
-                  text(l->file), "name", text(id->name), "subject", text(id->subject), "issuer",
-                  text(id->issuer), "serial", id->serial, "sha256", id->fingerprint, "not_before",
-                  cmg_status_time(id->not_before), "not_after", cmg_status_time(id->not_after),
-                  "expires_s", (json_int_t)(id->not_after - cmg_clock_unix())));
-}
-
-void cmg_status_certificates(json_t *list, const char *use, const char *file)
-{
-    struct listing l = { list, use, file, CMG_STATUS_CERTIFICATES };
-    struct cmg_err err;
-    if (file && cmg_tls_describe_file(file, on_certificate, &l, &err) != CMG_OK)
-        json_array_append_new(list, json_pack("{s:o, s:o, s:o}", "use", text(use), "file",
-                                              text(file), "why", text(err.text)));
 }

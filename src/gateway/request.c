@@ -15,7 +15,7 @@
  *
  * The head that goes out is put together once and kept for a repeat.
  */
-#include "gateway/request.h"
+#include "gateway/request_core.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -30,39 +30,11 @@
 #include "gateway/content.h"
 #include "gateway/front.h"
 #include "gateway/refusal.h"
-#include "gateway/throttle.h"
 
 enum {
     HOLD_BYTES = 64 * 1024, /* request body kept for a repeat */
     REPEATS_MAX = 5,
-    IDENTIFY_MS = 60 * 1000, /* the last resort: fetches have shorter limits of their own */
     SWEEP_MS = 500
-};
-
-enum state { IDENTIFYING, ASKING, WAITING, PIPING, OVER };
-
-struct request {
-    struct gateway *gateway;
-    struct client *client;
-    struct cmg_pipe pipe;
-    enum state state;
-    unsigned repeats;
-    char id[REQUEST_ID];
-    int64_t started_us, waiting_since_ms;
-    uint64_t moved;              /* body bytes seen at the last sweep */
-    int64_t moved_ms;            /* when they last grew               */
-    struct member *sent_to;      /* lives as long as the registry */
-    struct cmg_counts *endpoint; /* it is counted there; likewise */
-    bool bearer;
-    char who[128];
-    enum cmg_identity_how how;
-    struct cmg_path path;    /* into head.target */
-    char why[200];           /* for the access event; "" when all is well */
-    struct content_ask *ask; /* ASKING */
-    struct cmg_task bury;
-    TAILQ_ENTRY(request) entry;
-    struct cmg_head head; /* IDENTIFYING, ASKING: as received; else as sent down the channel */
-    void *room;           /* owned; the head's bytes when they do not follow the struct */
 };
 
 static const char *point_of(const struct request *q)
@@ -81,7 +53,7 @@ static void count_end(const struct request *q, unsigned status, bool cut, int64_
 }
 
 /* It is over: counted, and logged. `cut`: the client does not have all of the answer. */
-static void finish(const struct request *q, unsigned status, bool cut)
+void request_finish(const struct request *q, unsigned status, bool cut)
 {
     const struct gateway *g = q->gateway;
     int64_t us = cmg_clock_us() - q->started_us;
@@ -112,7 +84,7 @@ static bool is_waiting(const struct request *q)
 }
 
 /* The one door: who waits is counted, because there is a ceiling. */
-static void enter(struct request *q, enum state state)
+void request_enter(struct request *q, enum state state)
 {
     struct gateway *g = q->gateway;
     bool waited = is_waiting(q);
@@ -132,10 +104,10 @@ static void enter(struct request *q, enum state state)
         cmg_timer_set(g->sweep, SWEEP_MS);
 }
 
-static void leave(struct request *q)
+void request_leave(struct request *q)
 {
     struct gateway *g = q->gateway;
-    enter(q, OVER);
+    request_enter(q, OVER);
     content_cancel(q->ask);
     q->ask = NULL;
     TAILQ_REMOVE(&g->requests, q, entry);
@@ -144,25 +116,23 @@ static void leave(struct request *q)
     gateway_check_drained(g);
 }
 
-static void refuse_for(struct request *q, const struct refusal *r, unsigned retry_after_s,
-                       const char *detail)
+void request_refuse_for(struct request *q, const struct refusal *r, unsigned retry_after_s,
+                        const char *detail)
 {
     struct cmg_exchange *in = cmg_pipe_detach(&q->pipe);
     snprintf(q->why, sizeof(q->why), "%s", detail);
     if (in)
         refusal_send(q->gateway, q->client, in, r, retry_after_s, detail, q->id, q->head.method);
-    finish(q, r->status, !in);
-    leave(q);
+    request_finish(q, r->status, !in);
+    request_leave(q);
 }
 
-static void refuse(struct request *q, const struct refusal *r, const char *detail)
+void request_refuse(struct request *q, const struct refusal *r, const char *detail)
 {
-    refuse_for(q, r, 0, detail);
+    request_refuse_for(q, r, 0, detail);
 }
 
 /* A channel ----------------------------------------------------------------------------- */
-
-static void find_channel(struct request *q);
 
 /* It is long, so it goes only to endpoints that ask for it. */
 static void add_certificate(const struct request *q, struct cmg_head *head, char *room)
@@ -204,10 +174,10 @@ static void send_down(struct request *q, const struct route_pick *pick)
     struct cmg_exchange *out = cmg_h2conn_request(pick->link->h2);
     if (!out) { /* it is closing, which it is about to tell: there may be another one */
         registry_draining(g->registry, pick->link);
-        find_channel(q);
+        request_find_channel(q);
         return;
     }
-    enter(q, PIPING);
+    request_enter(q, PIPING);
     count_point(q, pick->link->member);
     struct cmg_head head = q->head;
     char certificate[CMG_TLS_CERTIFICATE_TEXT];
@@ -215,14 +185,14 @@ static void send_down(struct request *q, const struct route_pick *pick)
         add_certificate(q, &head, certificate);
     if (out->ops->head(out, &head) != CMG_OK) {
         out->ops->abort(out);
-        refuse(q, &refusal_bad_request, "the request cannot be expressed in HTTP/2");
+        request_refuse(q, &refusal_bad_request, "the request cannot be expressed in HTTP/2");
         return;
     }
     cmg_pipe_join(&q->pipe, out);
 }
 
 /* Finds a channel, or waits for one, or says no. */
-static void find_channel(struct request *q)
+void request_find_channel(struct request *q)
 {
     struct gateway *g = q->gateway;
     struct route_pick pick;
@@ -237,30 +207,31 @@ static void find_channel(struct request *q)
         send_down(q, &pick);
         return;
     case ROUTE_UNPUBLISHED:
-        refuse(q, &refusal_not_published, "no connection point publishes this id and path");
+        request_refuse(q, &refusal_not_published, "no connection point publishes this id and path");
         return;
     case ROUTE_TOO_LARGE:
-        refuse(q, &refusal_too_large, "the request body is larger than this endpoint takes");
+        request_refuse(q, &refusal_too_large,
+                       "the request body is larger than this endpoint takes");
         return;
     case ROUTE_BUSY:
         if (late)
-            refuse(q, &refusal_busy,
-                   "every channel to this endpoint carries all the requests it may");
+            request_refuse(q, &refusal_busy,
+                           "every channel to this endpoint carries all the requests it may");
         else
-            enter(q, WAITING);
+            request_enter(q, WAITING);
         return;
     case ROUTE_AWAY:
         if (late)
-            refuse(q, &refusal_no_point,
-                   "no connection point of this endpoint's site is connected");
+            request_refuse(q, &refusal_no_point,
+                           "no connection point of this endpoint's site is connected");
         else
-            enter(q, WAITING);
+            request_enter(q, WAITING);
         return;
     case ROUTE_NOBODY: /* a gateway that was just started: they are on their way */
         if (late)
-            refuse(q, &refusal_no_point, "no connection point has connected yet");
+            request_refuse(q, &refusal_no_point, "no connection point has connected yet");
         else
-            enter(q, WAITING);
+            request_enter(q, WAITING);
         return;
     }
 }
@@ -322,17 +293,17 @@ static void on_failed(struct cmg_pipe *p, const struct cmg_fault *why)
         q->gateway->tally.repeated++;
         q->waiting_since_ms = cmg_loop_now_ms(q->gateway->loop); /* should it have to wait */
         log_debug("request.repeated", KV("request", (const char *)q->id), KV("why", why->text));
-        find_channel(q);
+        request_find_channel(q);
         return;
     }
     char detail[256];
     snprintf(detail, sizeof(detail), "connection point %s: %s", point_of(q), why->text);
     if (why->unprocessed)
-        refuse(q, &refusal_no_point, detail);
+        request_refuse(q, &refusal_no_point, detail);
     else if (why->malformed)
-        refuse(q, &refusal_bad_answer, detail);
+        request_refuse(q, &refusal_bad_answer, detail);
     else
-        refuse(q, &refusal_channel_failed, detail);
+        request_refuse(q, &refusal_channel_failed, detail);
 }
 
 static void on_done(struct cmg_pipe *p, enum cmg_pipe_end end, const struct cmg_fault *why)
@@ -352,7 +323,7 @@ static void on_done(struct cmg_pipe *p, enum cmg_pipe_end end, const struct cmg_
         break;
     case CMG_PIPE_TOO_LARGE:
         if (!p->answered) {
-            refuse(q, &refusal_too_large, why->text);
+            request_refuse(q, &refusal_too_large, why->text);
             return;
         }
         p->in->ops->abort(p->in);
@@ -360,8 +331,8 @@ static void on_done(struct cmg_pipe *p, enum cmg_pipe_end end, const struct cmg_
         snprintf(q->why, sizeof(q->why), "%s", why->text);
         break;
     }
-    finish(q, status, end != CMG_PIPE_DONE);
-    leave(q);
+    request_finish(q, status, end != CMG_PIPE_DONE);
+    request_leave(q);
 }
 
 static const struct cmg_pipe_events pipe_events = { on_response, on_failed, on_done };
@@ -369,7 +340,7 @@ static const struct cmg_pipe_events pipe_events = { on_response, on_failed, on_d
 /* Birth --------------------------------------------------------------------------------- */
 
 /* The same path in another copy of its target. */
-static struct cmg_path path_in(const struct cmg_path *p, const char *was, const char *is)
+struct cmg_path request_path_in(const struct cmg_path *p, const char *was, const char *is)
 {
     struct cmg_path moved = *p;
     struct cmg_str *parts[] = { &moved.path, &moved.query, &moved.id, &moved.rest };
@@ -380,8 +351,7 @@ static struct cmg_path path_in(const struct cmg_path *p, const char *was, const 
 }
 
 /* From here on the request has a life of its own. */
-static struct request *request_make(const struct arrival *a, const struct cmg_head *head,
-                                    enum state state)
+struct request *request_make(const struct arrival *a, const struct cmg_head *head, enum state state)
 {
     struct gateway *g = a->gateway;
     struct request *q = cmg_realloc(NULL, sizeof(*q) + cmg_head_size(head));
@@ -389,18 +359,18 @@ static struct request *request_make(const struct arrival *a, const struct cmg_he
     memcpy(q->id, a->id, sizeof(q->id));
     q->bearer = a->bearer;
     cmg_head_copy(&q->head, head, q + 1);
-    q->path = path_in(&a->path, a->head->target.p, q->head.target.p);
+    q->path = request_path_in(&a->path, a->head->target.p, q->head.target.p);
     q->bury = (struct cmg_task){ .run = on_bury, .arg = q };
     q->moved_ms = q->waiting_since_ms = cmg_loop_now_ms(g->loop);
     q->state = OVER;
-    enter(q, state);
+    request_enter(q, state);
     TAILQ_INSERT_TAIL(&g->requests, q, entry);
     g->nrequests++;
     cmg_pipe_start(&q->pipe, a->x, a->head->end, UINT64_MAX, HOLD_BYTES, &pipe_events);
     return q;
 }
 
-static void set_identity(struct request *q, const struct cmg_identity *who)
+void request_identified(struct request *q, const struct cmg_identity *who)
 {
     cmg_str_put(q->who, sizeof(q->who), cmg_str(who->name));
     q->how = who->how;
@@ -410,125 +380,8 @@ void request_relay(const struct arrival *a, const struct identification *by)
 {
     struct cmg_head out = arrival_forwarded(a->gateway, a->client, a->head, a->id, by->text);
     struct request *q = request_make(a, &out, PIPING);
-    set_identity(q, by->who);
-    find_channel(q);
-}
-
-/* Identification ------------------------------------------------------------------------ */
-
-void request_park(const struct arrival *a)
-{
-    struct gateway *g = a->gateway;
-    struct request *q = request_make(a, a->head, IDENTIFYING);
-    if ((int64_t)g->nwaiting > g->conf->clients.hold_max)
-        refuse(q, &refusal_busy, "too many requests wait for keys or revocation lists");
-}
-
-static void answer_parked_metadata(struct request *q)
-{
-    if (!answer_metadata(q->gateway, q->pipe.in, q->head.method)) {
-        refuse(q, &refusal_bad_method, "service metadata is read with GET or HEAD");
-        return;
-    }
-    q->pipe.in = NULL; /* it is over */
-    finish(q, 200, false);
-    leave(q);
-}
-
-static void relay_parked(struct request *q, const struct identification *by)
-{
-    struct cmg_head out = arrival_forwarded(q->gateway, q->client, &q->head, q->id, by->text);
-    const char *was = q->head.target.p;
-    q->room = cmg_realloc(NULL, cmg_head_size(&out));
-    cmg_head_copy(&q->head, &out, q->room);
-    q->path = path_in(&q->path, was, q->head.target.p);
-    q->waiting_since_ms = cmg_loop_now_ms(q->gateway->loop);
-    enter(q, PIPING);
-    find_channel(q);
-}
-
-static void identify_again(struct request *q)
-{
-    struct gateway *g = q->gateway;
-    struct identification by = { .who = NULL };
-    const char *why;
-    enum identified is = identify(g, q->client, &q->head, &q->path, &by);
-    if (is == IDENTIFY_LATER) {
-        if (cmg_loop_now_ms(g->loop) - q->waiting_since_ms >= IDENTIFY_MS)
-            refuse(q, &refusal_busy, "keys or revocation lists did not come in time");
-        return;
-    }
-    if (is == IDENTIFY_REFUSED) {
-        refuse_for(q, by.refusal, by.retry_after_s, by.why.text);
-        return;
-    }
-    set_identity(q, by.who);
-    unsigned wait = throttle_identity(g->throttle, by.who, cmg_loop_now_ms(g->loop), &why);
-    if (wait)
-        refuse_for(q, &refusal_too_many, wait, why);
-    else if (arrival_is_metadata(&q->path))
-        answer_parked_metadata(q);
-    else
-        relay_parked(q, &by);
-}
-
-void request_identify_all(struct gateway *g)
-{
-    struct request *q, *next;
-    for (q = TAILQ_FIRST(&g->requests); q && g->nwaiting; q = next) {
-        next = TAILQ_NEXT(q, entry);
-        if (q->state == IDENTIFYING)
-            identify_again(q);
-    }
-}
-
-/* Content ------------------------------------------------------------------------------- */
-
-static const struct refusal *storage_refusal(unsigned status)
-{
-    return status == 404   ? &refusal_no_content
-           : status == 503 ? &refusal_busy
-           : status == 504 ? &refusal_storage_timeout
-                           : &refusal_storage_failed;
-}
-
-static void on_content(void *arg, const struct content_answer *answer)
-{
-    struct request *q = arg;
-    q->ask = NULL;
-    q->gateway->tally.lists[answer->status == 200   ? TALLY_LISTED
-                            : answer->status == 404 ? TALLY_ABSENT
-                                                    : TALLY_UNLISTED]++;
-    if (answer->status != 200) {
-        refuse(q, storage_refusal(answer->status), answer->why);
-        return;
-    }
-    cmg_answer(q->pipe.in, 200, answer->type, answer->body,
-               cmg_str_eq(q->head.method, CMG_STR("HEAD")));
-    q->pipe.in = NULL; /* it is over */
-    q->pipe.response_bytes = answer->body.n;
-    finish(q, 200, false);
-    leave(q);
-}
-
-void request_content(const struct arrival *a, const struct cmg_identity *who,
-                     const struct cmg_content_token *token)
-{
-    struct gateway *g = a->gateway;
-    struct request *q = request_make(a, a->head, ASKING);
-    const struct cmg_field *accept =
-        cmg_field_find(q->head.fields, q->head.nfields, CMG_STR("Accept"));
-    set_identity(q, who);
-    q->ask = content_start(g->content, token, accept ? accept->value : CMG_STR(""), on_content, q);
-}
-
-size_t request_held_bytes(const struct gateway *g)
-{
-    const struct request *q;
-    size_t n = 0;
-    TAILQ_FOREACH(q, &g->requests, entry)
-    n += q->pipe.held.n;
-    return n;
+    request_identified(q, by->who);
+    request_find_channel(q);
 }
 
 /* Time ---------------------------------------------------------------------------------- */
@@ -539,7 +392,7 @@ void request_retry_all(struct gateway *g)
     for (q = TAILQ_FIRST(&g->requests); q && g->nwaiting; q = next) {
         next = TAILQ_NEXT(q, entry);
         if (q->state == WAITING)
-            find_channel(q);
+            request_find_channel(q);
     }
 }
 
@@ -558,15 +411,15 @@ static void check_silence(struct request *q, int64_t now)
     snprintf(detail, sizeof(detail), "connection point %s said nothing for %" PRId64 " ms",
              point_of(q), now - q->moved_ms);
     if (!q->pipe.answered) {
-        refuse(q, &refusal_timed_out, detail);
+        request_refuse(q, &refusal_timed_out, detail);
         return;
     }
     struct cmg_exchange *in = cmg_pipe_detach(&q->pipe);
     if (in)
         in->ops->abort(in);
     snprintf(q->why, sizeof(q->why), "cut: %s", detail);
-    finish(q, q->pipe.status, true);
-    leave(q);
+    request_finish(q, q->pipe.status, true);
+    request_leave(q);
 }
 
 /* Nothing more of it can be expected soon: a long poll, or an endpoint that hangs. */
@@ -590,7 +443,8 @@ void request_drain(struct gateway *g)
     for (q = TAILQ_FIRST(&g->requests); q; q = next) {
         next = TAILQ_NEXT(q, entry);
         if (!q->pipe.answered)
-            refuse(q, &refusal_draining, "this gateway stops: come again, to another instance");
+            request_refuse(q, &refusal_draining,
+                           "this gateway stops: come again, to another instance");
     }
 }
 
@@ -601,9 +455,9 @@ void request_sweep(struct gateway *g)
     for (q = TAILQ_FIRST(&g->requests); q; q = next) {
         next = TAILQ_NEXT(q, entry);
         if (q->state == WAITING)
-            find_channel(q);
+            request_find_channel(q);
         else if (q->state == IDENTIFYING)
-            identify_again(q);
+            request_identify_again(q);
         else if (q->state == PIPING)
             check_silence(q, now);
     }

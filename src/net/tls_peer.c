@@ -116,24 +116,6 @@ size_t cmg_tls_read_certificates(const char *path, struct cmg_tls_identity *out,
     return n;
 }
 
-enum cmg_rc cmg_tls_describe_file(const char *path,
-                                  void (*on_certificate)(void *arg,
-                                                         const struct cmg_tls_identity *id),
-                                  void *arg, struct cmg_err *err)
-{
-    STACK_OF(X509) *certs = cmg_trust_read(path, err);
-    if (!certs)
-        return err->code;
-    for (int i = 0; i < sk_X509_num(certs); i++) {
-        struct cmg_tls_identity id = { .not_before = 0 };
-        cmg_peer_describe(sk_X509_value(certs, i), &id);
-        on_certificate(arg, &id);
-    }
-    sk_X509_pop_free(certs, X509_free);
-    ERR_clear_error();
-    return CMG_OK;
-}
-
 enum cmg_rc cmg_peer_judge(X509 *leaf, const struct cmg_peer_judging *j,
                            struct cmg_tls_identity *id, struct cmg_err *err)
 {

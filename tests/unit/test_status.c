@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* What a status holds of a process that no service leads, and of certificates. */
+/* What a status holds of a process that no service leads. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
-#include "certs.h"
 #include "cmg/base/alloc.h"
 #include "cmg/daemon/status.h"
 
@@ -57,43 +58,11 @@ static void times_are_read_by_everybody(void **state)
     assert_true(json_is_null(cmg_status_time(INT64_MAX)));
 }
 
-static void certificates_are_listed_in_their_order(void **state)
-{
-    (void)state;
-    cert_setup();
-    struct cert root = cert_make(&(struct cert_spec){ .cn = "Root", .ca = true });
-    struct cert leaf = cert_make(&(struct cert_spec){
-        .cn = "gw", .san = "DNS:gw.example", .from_days = -9, .to_days = -2, .issuer = &root });
-    const char *path = cert_write("chain.pem", CERTS(&leaf, &root));
-    json_t *list = json_array(), *first;
-    cmg_status_certificates(list, "server certificate", path);
-    cmg_status_certificates(list, "of nobody", NULL);
-    assert_int_equal(2, json_array_size(list));
-    first = json_array_get(list, 0);
-    assert_string_equal("server certificate", string(first, "use"));
-    assert_string_equal(path, string(first, "file"));
-    assert_string_equal("gw.example", string(first, "name"));
-    assert_string_equal("CN=gw", string(first, "subject"));
-    assert_string_equal("CN=Root", string(first, "issuer"));
-    assert_int_equal(64, strlen(string(first, "sha256")));
-    assert_in_range(-number(first, "expires_s"), 86400, 3 * 86400); /* so long ago */
-    assert_string_equal("CN=Root", string(json_array_get(list, 1), "subject"));
-    assert_true(number(json_array_get(list, 1), "expires_s") > 0);
-
-    cmg_status_certificates(list, "client roots", "/nowhere/roots.pem");
-    assert_int_equal(3, json_array_size(list));
-    assert_non_null(strstr(string(json_array_get(list, 2), "why"), "/nowhere/roots.pem"));
-    json_decref(list);
-    cert_free(&root);
-    cert_free(&leaf);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_process_tells_of_itself),
         cmocka_unit_test(times_are_read_by_everybody),
-        cmocka_unit_test(certificates_are_listed_in_their_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

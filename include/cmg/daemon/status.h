@@ -21,15 +21,6 @@ json_t *cmg_status_configuration(void);
  *  ["log.level", ...], "needs_restart": [...]}; the last three where there is something to say. */
 json_t *cmg_status_reload(void);
 
-/* Adds to the array `list` the certificates of a PEM file, the first CMG_STATUS_CERTIFICATES of it:
- * {"use", "file", "name", "subject", "issuer", "serial", "sha256", "not_before", "not_after",
- *  "expires_s"}, where the last is less than 0 for one that has expired. {"use", "file", "why"} for
- * a file that cannot be read now. NULL for `file` adds nothing. It is read here and now, which is
- * not for a busy path; and it may be newer than what is in force. `use` is for people and scripts:
- * "server certificate". */
-enum { CMG_STATUS_CERTIFICATES = 64 };
-void cmg_status_certificates(json_t *list, const char *use, const char *file);
-
 /* "2026-01-31T10:00:00Z", or null. */
 json_t *cmg_status_time(int64_t unix_s);
 

@@ -66,13 +66,6 @@ size_t cmg_tls_read_certificates(const char *path, struct cmg_tls_identity *out,
 /* All that cmg_tls_new says of a certificate and its key, without a context. */
 CMG_MUST_CHECK enum cmg_rc cmg_tls_check_pair(const char *certificate, const char *key,
                                               struct cmg_err *err);
-/* Describes the certificates of a PEM file, in their order, without judging them. CMG_ECONF with
- * err: it cannot be read, is damaged or holds none; nothing was told then. */
-CMG_MUST_CHECK enum cmg_rc
-cmg_tls_describe_file(const char *path,
-                      void (*on_certificate)(void *arg, const struct cmg_tls_identity *id),
-                      void *arg, struct cmg_err *err);
-
 enum cmg_tls_usage { CMG_TLS_CLIENT_AUTH, CMG_TLS_SERVER_AUTH };
 
 /* Judges the peer's leaf certificate against `trust` now: chain built only from `trust`,
