@@ -19,6 +19,7 @@
 #include "gateway/credentials.h"
 #include "gateway/dock.h"
 #include "gateway/front.h"
+#include "gateway/memory.h"
 #include "gateway/request.h"
 #include "gateway/revocation.h"
 #include "gateway/site_tokens.h"
@@ -286,6 +287,7 @@ static void on_registry_change(void *arg)
     struct gateway *g = arg;
     if (g->nwaiting)
         cmg_loop_defer(g->loop, &g->retry);
+    memory_touch(g->memory);
     show_status(g);
 }
 
@@ -366,6 +368,7 @@ void *gateway_start(struct cmg_loop *l, const void *conf, struct cmg_err *err)
     g->registry = registry_new(on_registry_change, g);
     g->dock = dock_new(g);
     registry_admit(g->registry, conf);
+    g->memory = memory_new(g);
     accounting_start(g);
     if (judge_by(g, conf, NULL, g->client_trust, err) != CMG_OK || listen_all(g, err) != CMG_OK) {
         gateway_free(g);
@@ -486,6 +489,7 @@ void gateway_free(void *daemon)
     cmg_timer_free(g->drain_timer);
     dock_free(g->dock);
     accounting_stop(g);
+    memory_free(g->memory);
     registry_free(g->registry);
     judges_free(g);
     cmg_certificates_free(g->certificates);

@@ -34,6 +34,7 @@ struct tenants;
 struct site_tokens;
 struct throttle;
 struct content;
+struct memory;
 struct cmg_certificates;
 struct analysis;
 struct egress;
@@ -78,6 +79,7 @@ struct gateway {
     struct cmg_task identify; /* parked requests are identified again */
 
     struct registry *registry;
+    struct memory *memory; /* what the registry knew before the start */
     struct dock *dock;
     struct client_list clients;
     struct client_list queue; /* accepted, their handshake not begun: too many are under way */
