@@ -196,11 +196,18 @@ static json_t *endpoints_json(const struct point *p)
     return all;
 }
 
-static json_t *certificate_json(const struct cmg_certificate *c)
+static const char *use_of(const struct point *p, const struct cmg_certificate *c)
+{
+    if (c->ca)
+        return "authority";
+    return strcmp(c->file, p->conf->point.certificate) ? "endpoint" : "connection point";
+}
+
+static json_t *certificate_json(const struct point *p, const struct cmg_certificate *c)
 {
     json_t *j = json_object();
+    put(j, "use", text(use_of(p, c)));
     put(j, "file", text(c->file));
-    put(j, "ca", json_boolean(c->ca));
     put(j, "subject", text(c->subject));
     put(j, "not_after", cmg_status_time(c->not_after));
     put(j, "expires_s", json_integer(c->not_after - cmg_clock_unix()));
@@ -213,7 +220,7 @@ static json_t *certificates_json(const struct point *p)
     size_t n = cmg_certificates(p->certificates, &list);
     json_t *all = json_array();
     for (size_t i = 0; i < n; i++)
-        json_array_append_new(all, certificate_json(&list[i]));
+        json_array_append_new(all, certificate_json(p, &list[i]));
     return all;
 }
 
