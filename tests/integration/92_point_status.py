@@ -279,9 +279,11 @@ def test_alerts_are_rules(tmp_path: Path) -> None:
 def test_held_bytes_are_seen(lab: Lab, point: ConnectionPoint) -> None:
     """A client that reads nothing of a large answer."""
     with lab.http1() as http:
-        http.send_head("GET", on(ECHO, "/lab/pattern?size=100000000"))
-        wait_for(lambda: scrape(point).sum("cmg_buffer_bytes") > 50_000, "bytes to be held")
-    wait_for(lambda: scrape(point).sum("cmg_buffer_bytes") == 0, "them to be gone")
+        http.send_head("GET", on(ECHO, "/lab/pattern?size=1000000000"))
+        wait_for(lambda: scrape(point).sum("cmg_buffer_bytes") > 0, "bytes to be held", 30,
+                 explain=lab.explain)
+    wait_for(lambda: scrape(point).sum("cmg_buffer_bytes") == 0, "them to be gone", 30,
+             explain=lab.explain)
 
 
 def test_draining_is_told(lab: Lab, point: ConnectionPoint) -> None:
