@@ -189,3 +189,9 @@ void cmg_exposition_requests(struct cmg_buf *b, const struct cmg_counted *v, siz
         cmg_exposition_histogram(b, took, &(struct cmg_label){ "endpoint", v[i].endpoint }, 1,
                                  &v[i].counts->took);
 }
+
+void cmg_exposition_gauge(struct cmg_buf *b, const char *name, const char *help, double value)
+{
+    cmg_exposition_family(b, name, "gauge", help);
+    cmg_exposition_sample(b, name, NULL, 0, value);
+}

@@ -99,3 +99,24 @@ json_t *cmg_status_configuration(void)
     return json_pack("{s:s, s:o, s:o}", "file", life->path, "loaded",
                      cmg_status_time(life->loaded_unix_s), "last_reload", cmg_status_reload());
 }
+
+json_t *cmg_status_number(uint64_t n)
+{
+    return json_integer((json_int_t)n);
+}
+
+json_t *cmg_status_counts(const struct cmg_counts *c)
+{
+    json_t *j = json_object();
+    json_object_set_new(j, "requests", cmg_status_number(c->requests));
+    json_object_set_new(j, "in_flight", cmg_status_number(c->in_flight));
+    json_object_set_new(j, "in_flight_max", cmg_status_number(c->max_in_flight));
+    json_object_set_new(j, "failures", cmg_status_number(c->failed));
+    json_object_set_new(j, "with_bearer_token", cmg_status_number(c->bearer));
+    json_object_set_new(j, "request_bytes", cmg_status_number(c->request_bytes));
+    json_object_set_new(j, "response_bytes", cmg_status_number(c->response_bytes));
+    json_object_set_new(j, "mean_us",
+                        c->took.count ? cmg_status_number(c->took.sum_us / c->took.count)
+                                      : json_null());
+    return j;
+}

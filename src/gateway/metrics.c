@@ -22,16 +22,6 @@
 
 enum { LISTS_MAX = 64 };
 
-#define LABELS(...)                            \
-    (const struct cmg_label[]){ __VA_ARGS__ }, \
-        sizeof((const struct cmg_label[]){ __VA_ARGS__ }) / sizeof(struct cmg_label)
-
-static void gauge(struct cmg_buf *b, const char *name, const char *help, double value)
-{
-    cmg_exposition_family(b, name, "gauge", help);
-    cmg_exposition_sample(b, name, NULL, 0, value);
-}
-
 static void counter(struct cmg_buf *b, const char *name, const char *help, uint64_t value)
 {
     cmg_exposition_family(b, name, "counter", help);
@@ -44,7 +34,7 @@ static void counters(struct cmg_buf *b, const char *name, const char *help, cons
 {
     cmg_exposition_family(b, name, "counter", help);
     for (size_t i = 0; i < n; i++)
-        cmg_exposition_sample(b, name, LABELS({ label, names[i] }), (double)values[i]);
+        cmg_exposition_sample(b, name, CMG_LABELS({ label, names[i] }), (double)values[i]);
 }
 
 /* Requests ------------------------------------------------------------------------------ */
@@ -74,14 +64,14 @@ static void put_requests(const struct gateway *g, struct cmg_buf *b)
             "Of these, answered with 5xx, cut, or left by the client.", t->requests.failed);
     counter(b, "cmg_gateway_requests_with_bearer_token_total",
             "Of these, with an Authorization field of the Bearer scheme.", t->requests.bearer);
-    gauge(b, "cmg_gateway_requests_in_flight", "Requests that are not over.",
-          t->requests.in_flight);
+    cmg_exposition_gauge(b, "cmg_gateway_requests_in_flight", "Requests that are not over.",
+                         t->requests.in_flight);
     cmg_exposition_family(b, name, "histogram", "From a request's head to the end of its answer.");
     cmg_exposition_histogram(b, name, NULL, 0, &t->requests.took);
     cmg_exposition_family(b, waiting, "gauge",
                           "Requests that wait: for keys or revocation lists, or for a channel.");
-    cmg_exposition_sample(b, waiting, LABELS({ "for", causes[0] }), g->nparked);
-    cmg_exposition_sample(b, waiting, LABELS({ "for", causes[1] }), g->nwaiting - g->nparked);
+    cmg_exposition_sample(b, waiting, CMG_LABELS({ "for", causes[0] }), g->nparked);
+    cmg_exposition_sample(b, waiting, CMG_LABELS({ "for", causes[1] }), g->nwaiting - g->nparked);
     counters(b, "cmg_gateway_requests_waited_total", "Requests that had to wait, by what for.",
              "for", causes, waited, 2);
     counter(b, "cmg_gateway_requests_repeated_total",
@@ -97,7 +87,8 @@ static void put_refused(const struct gateway *g, struct cmg_buf *b)
         char status[] = { (char)('0' + r->status / 100), (char)('0' + r->status / 10 % 10),
                           (char)('0' + r->status % 10), '\0' };
         cmg_exposition_sample(
-            b, name, LABELS({ "status", status }, { "reason", r->phrase }, { "error", r->error }),
+            b, name,
+            CMG_LABELS({ "status", status }, { "reason", r->phrase }, { "error", r->error }),
             (double)g->tally.refusals[i]);
     }
 }
@@ -110,10 +101,11 @@ static void put_proofs(const struct gateway *g, struct cmg_buf *b)
                           "as before on its connection.");
     for (unsigned how = 0; how < TALLY_HOWS; how++)
         for (unsigned i = 0; i < TALLY_PROOFS; i++)
-            cmg_exposition_sample(b, name,
-                                  LABELS({ "kind", how ? cmg_identity_how_name(how) : "unknown" },
-                                         { "result", tally_proof_names[i] }),
-                                  (double)g->tally.proofs[how][i]);
+            cmg_exposition_sample(
+                b, name,
+                CMG_LABELS({ "kind", how ? cmg_identity_how_name(how) : "unknown" },
+                           { "result", tally_proof_names[i] }),
+                (double)g->tally.proofs[how][i]);
 }
 
 /* Clients ------------------------------------------------------------------------------- */
@@ -130,8 +122,8 @@ static void put_handshakes(const struct gateway *g, struct cmg_buf *b)
     counters(b, "cmg_handshakes_version_total", "Of these, done, by version.", "version",
              cmg_tls_version_names, t->handshakes.by_tls, CMG_TLS_VERSIONS);
     cmg_exposition_family(b, now, "gauge", "TLS handshakes of clients that are not over.");
-    cmg_exposition_sample(b, now, LABELS({ "state", "under-way" }), g->nhandshakes);
-    cmg_exposition_sample(b, now, LABELS({ "state", "waiting" }), front_queued(g));
+    cmg_exposition_sample(b, now, CMG_LABELS({ "state", "under-way" }), g->nhandshakes);
+    cmg_exposition_sample(b, now, CMG_LABELS({ "state", "waiting" }), front_queued(g));
 }
 
 static void put_clients(const struct gateway *g, struct cmg_buf *b)
@@ -140,11 +132,11 @@ static void put_clients(const struct gateway *g, struct cmg_buf *b)
     const struct tally *t = &g->tally;
     cmg_exposition_family(b, open, "gauge", "Connections of clients.");
     for (unsigned i = 0; i < TALLY_VERSIONS; i++)
-        cmg_exposition_sample(b, open, LABELS({ "http", tally_http_names[i] }),
+        cmg_exposition_sample(b, open, CMG_LABELS({ "http", tally_http_names[i] }),
                               t->connections[i].open);
     cmg_exposition_family(b, all, "counter", "Connections of clients since the start.");
     for (unsigned i = 0; i < TALLY_VERSIONS; i++)
-        cmg_exposition_sample(b, all, LABELS({ "http", tally_http_names[i] }),
+        cmg_exposition_sample(b, all, CMG_LABELS({ "http", tally_http_names[i] }),
                               (double)t->connections[i].all);
     counter(b, "cmg_client_sent_bytes_total", "Bytes sent to clients, inside TLS.", t->sent_bytes);
     counter(b, "cmg_client_received_bytes_total", "Bytes received from clients, inside TLS.",
@@ -174,8 +166,9 @@ static void put_up(const struct gateway *g, struct cmg_buf *b, struct member *m)
     }
     for (unsigned road = 0; road < CMG_ROADS; road++)
         cmg_exposition_sample(b, "cmg_channel_up",
-                              LABELS({ "connection_point", member_name(m) },
-                                     { "site", member_site(m) }, { "road", cmg_road_names[road] }),
+                              CMG_LABELS({ "connection_point", member_name(m) },
+                                         { "site", member_site(m) },
+                                         { "road", cmg_road_names[road] }),
                               up[road]);
 }
 
@@ -190,7 +183,7 @@ static void put_ping(const struct gateway *g, struct cmg_buf *b, struct member *
     }
     if (slowest_us >= 0)
         cmg_exposition_sample(b, "cmg_channel_ping_seconds",
-                              LABELS({ "connection_point", member_name(m) }),
+                              CMG_LABELS({ "connection_point", member_name(m) }),
                               (double)slowest_us / 1e6);
 }
 
@@ -198,7 +191,7 @@ static void put_opened(const struct gateway *g, struct cmg_buf *b, struct member
 {
     (void)g;
     cmg_exposition_sample(b, "cmg_channel_opened_total",
-                          LABELS({ "connection_point", member_name(m) }),
+                          CMG_LABELS({ "connection_point", member_name(m) }),
                           (double)member_channels(m)->opened);
 }
 
@@ -213,7 +206,7 @@ static void put_ended(const struct gateway *g, struct cmg_buf *b, struct member 
     for (size_t i = 0; i < CMG_COUNT(ends); i++)
         cmg_exposition_sample(
             b, "cmg_channel_ended_total",
-            LABELS({ "connection_point", member_name(m) }, { "cause", ends[i].cause }),
+            CMG_LABELS({ "connection_point", member_name(m) }, { "cause", ends[i].cause }),
             (double)ends[i].n);
 }
 
@@ -221,7 +214,7 @@ static void put_sent(const struct gateway *g, struct cmg_buf *b, struct member *
 {
     (void)g;
     cmg_exposition_sample(b, "cmg_connection_point_requests_total",
-                          LABELS({ "connection_point", member_name(m) }),
+                          CMG_LABELS({ "connection_point", member_name(m) }),
                           (double)member_counts(m)->requests);
 }
 
@@ -229,7 +222,7 @@ static void put_failed(const struct gateway *g, struct cmg_buf *b, struct member
 {
     (void)g;
     cmg_exposition_sample(b, "cmg_connection_point_request_failures_total",
-                          LABELS({ "connection_point", member_name(m) }),
+                          CMG_LABELS({ "connection_point", member_name(m) }),
                           (double)member_counts(m)->failed);
 }
 
@@ -237,7 +230,7 @@ static void put_in_flight(const struct gateway *g, struct cmg_buf *b, struct mem
 {
     (void)g;
     cmg_exposition_sample(b, "cmg_connection_point_requests_in_flight",
-                          LABELS({ "connection_point", member_name(m) }),
+                          CMG_LABELS({ "connection_point", member_name(m) }),
                           member_counts(m)->in_flight);
 }
 
@@ -280,12 +273,12 @@ static void put_tenants(const struct gateway *g, struct cmg_buf *b)
     cmg_exposition_family(b, keys, "gauge", "Keys that sign tokens of an Entra tenant.");
     for (t = tenants_next(g->tenants, NULL); t; t = tenants_next(g->tenants, t)) {
         tenant_show(t, &v);
-        cmg_exposition_sample(b, keys, LABELS({ "tenant", v.label }), (double)v.keys);
+        cmg_exposition_sample(b, keys, CMG_LABELS({ "tenant", v.label }), (double)v.keys);
     }
     cmg_exposition_family(b, failing, "gauge", "1 while the last fetch of them has failed.");
     for (t = tenants_next(g->tenants, NULL); t; t = tenants_next(g->tenants, t)) {
         tenant_show(t, &v);
-        cmg_exposition_sample(b, failing, LABELS({ "tenant", v.label }), v.failure[0] != '\0');
+        cmg_exposition_sample(b, failing, CMG_LABELS({ "tenant", v.label }), v.failure[0] != '\0');
     }
 }
 
@@ -305,7 +298,7 @@ static void put_lists(const struct gateway *g, struct cmg_buf *b)
             if (about[i].next_update < about[first].next_update)
                 first = i;
         if (n)
-            cmg_exposition_sample(b, name, LABELS({ "source", s }),
+            cmg_exposition_sample(b, name, CMG_LABELS({ "source", s }),
                                   (double)about[first].next_update);
     }
 }
@@ -316,13 +309,13 @@ static void put_content(const struct gateway *g, struct cmg_buf *b)
     const struct stores *stores = content_stores(g->content);
     counters(b, "cmg_content_lists_total", "Lists of content that clients asked for.", "result",
              tally_list_names, g->tally.lists, TALLY_LISTS);
-    gauge(b, "cmg_content_requests_waiting", "Of these, waiting for storage.",
-          content_waiting(g->content));
+    cmg_exposition_gauge(b, "cmg_content_requests_waiting", "Of these, waiting for storage.",
+                         content_waiting(g->content));
     cmg_exposition_family(b, name, "gauge", "0 while a storage account fails.");
     for (size_t i = 0; stores && i < stores->n; i++) {
         const struct store *s = &stores->v[i];
         struct cmg_err ignored;
-        cmg_exposition_sample(b, name, LABELS({ "storage", s->label }),
+        cmg_exposition_sample(b, name, CMG_LABELS({ "storage", s->label }),
                               !s->failure[0] &&
                                   store_ready(s, cmg_clock_unix(), &ignored) == CMG_OK);
     }
@@ -332,7 +325,8 @@ static void put_blocked(const struct gateway *g, struct cmg_buf *b)
 {
     struct site_tokens_view v;
     site_tokens_show(g->site_tokens, &v);
-    gauge(b, "cmg_block_list_entries", "Tokens and clients that are blocked.", (double)v.blocked);
+    cmg_exposition_gauge(b, "cmg_block_list_entries", "Tokens and clients that are blocked.",
+                         (double)v.blocked);
 }
 
 /* Ourselves ----------------------------------------------------------------------------- */
@@ -340,7 +334,8 @@ static void put_blocked(const struct gateway *g, struct cmg_buf *b)
 static void put_ending(void *arg, const struct ending *e)
 {
     cmg_exposition_sample(arg, "cmg_certificate_not_after_seconds",
-                          LABELS({ "use", e->use }, { e->what, e->name }), (double)e->not_after);
+                          CMG_LABELS({ "use", e->use }, { e->what, e->name }),
+                          (double)e->not_after);
 }
 
 static void put_certificates(const struct gateway *g, struct cmg_buf *b)
@@ -360,9 +355,10 @@ static void put_buffers(const struct gateway *g, struct cmg_buf *b)
         channels += v.buffered;
     }
     cmg_exposition_family(b, name, "gauge", "Bytes on their way that are held in memory.");
-    cmg_exposition_sample(b, name, LABELS({ "where", "channels" }), (double)channels);
-    cmg_exposition_sample(b, name, LABELS({ "where", "clients" }), (double)front_buffered(g));
-    cmg_exposition_sample(b, name, LABELS({ "where", "requests" }), (double)request_held_bytes(g));
+    cmg_exposition_sample(b, name, CMG_LABELS({ "where", "channels" }), (double)channels);
+    cmg_exposition_sample(b, name, CMG_LABELS({ "where", "clients" }), (double)front_buffered(g));
+    cmg_exposition_sample(b, name, CMG_LABELS({ "where", "requests" }),
+                          (double)request_held_bytes(g));
 }
 
 static void put_ourselves(const struct gateway *g, struct cmg_buf *b)
@@ -382,9 +378,10 @@ void gateway_metrics(const struct gateway *g, struct cmg_buf *b)
 {
     cmg_exposition_family(b, "cmg_build_info", "gauge", "1, for its labels.");
     cmg_exposition_sample(b, "cmg_build_info",
-                          LABELS({ "program", "cmg-gateway" }, { "version", CMG_VERSION }), 1);
-    gauge(b, "cmg_ready", "1 while clients should be sent here.", status_is_ready(g, NULL));
-    gauge(b, "cmg_draining", "1 from the beginning of the end on.", g->draining);
+                          CMG_LABELS({ "program", "cmg-gateway" }, { "version", CMG_VERSION }), 1);
+    cmg_exposition_gauge(b, "cmg_ready", "1 while clients should be sent here.",
+                         status_is_ready(g, NULL));
+    cmg_exposition_gauge(b, "cmg_draining", "1 from the beginning of the end on.", g->draining);
     put_endpoints(g, b);
     put_requests(g, b);
     put_refused(g, b);

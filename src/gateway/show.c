@@ -40,26 +40,6 @@ static json_t *show_time(int64_t unix_s)
     return unix_s ? cmg_status_time(unix_s) : json_null();
 }
 
-json_t *show_number(uint64_t n)
-{
-    return json_integer((json_int_t)n);
-}
-
-json_t *show_counts(const struct cmg_counts *c)
-{
-    json_t *j = json_object();
-    json_object_set_new(j, "requests", show_number(c->requests));
-    json_object_set_new(j, "in_flight", show_number(c->in_flight));
-    json_object_set_new(j, "in_flight_max", show_number(c->max_in_flight));
-    json_object_set_new(j, "failures", show_number(c->failed));
-    json_object_set_new(j, "with_bearer_token", show_number(c->bearer));
-    json_object_set_new(j, "request_bytes", show_number(c->request_bytes));
-    json_object_set_new(j, "response_bytes", show_number(c->response_bytes));
-    json_object_set_new(j, "mean_us",
-                        c->took.count ? show_number(c->took.sum_us / c->took.count) : json_null());
-    return j;
-}
-
 /* Connection points --------------------------------------------------------------------- */
 
 static json_t *show_channel(const struct channel_view *v)
@@ -97,7 +77,7 @@ static json_t *show_point(const struct gateway *g, struct member *m)
                      (json_int_t)set->n, "channels", show_channels(g, m), "channel_counts",
                      "opened", (json_int_t)n->opened, "lost", (json_int_t)n->lost, "closed",
                      (json_int_t)n->closed, "refused", (json_int_t)n->refused, "counts",
-                     show_counts(member_counts(m)));
+                     cmg_status_counts(member_counts(m)));
 }
 
 json_t *show_points(const struct gateway *g)
@@ -148,8 +128,9 @@ json_t *show_endpoints(const struct gateway *g)
     const struct cmg_counts *counts;
     const char *id;
     for (int i = -1; (i = ledger_next(ledger, i, &id, &counts)) >= 0;)
-        json_array_append_new(all, json_pack("{s:o, s:o, s:o}", "id", show_text(id), "published_by",
-                                             show_offers(g, id), "counts", show_counts(counts)));
+        json_array_append_new(all,
+                              json_pack("{s:o, s:o, s:o}", "id", show_text(id), "published_by",
+                                        show_offers(g, id), "counts", cmg_status_counts(counts)));
     return all;
 }
 

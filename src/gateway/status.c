@@ -57,7 +57,7 @@ static json_t *show_sites(const struct gateway *g)
     for (struct member *m = registry_next(g->registry, NULL); m; m = registry_next(g->registry, m))
         if (member_is_admitted(m))
             json_object_set_new(sites, member_site(m),
-                                show_number(census(g, member_site(m)).links));
+                                cmg_status_number(census(g, member_site(m)).links));
     return sites;
 }
 
@@ -115,12 +115,12 @@ static json_t *show_clients(const struct gateway *g)
 static json_t *show_requests(const struct gateway *g)
 {
     const struct tally *t = &g->tally;
-    json_t *all = show_counts(&t->requests);
-    put(all, "waiting_for_keys", show_number(g->nparked));
-    put(all, "waiting_for_channel", show_number(g->nwaiting - g->nparked));
-    put(all, "waited_for_keys", show_number(t->parked));
-    put(all, "waited_for_channel", show_number(t->held));
-    put(all, "repeated", show_number(t->repeated));
+    json_t *all = cmg_status_counts(&t->requests);
+    put(all, "waiting_for_keys", cmg_status_number(g->nparked));
+    put(all, "waiting_for_channel", cmg_status_number(g->nwaiting - g->nparked));
+    put(all, "waited_for_keys", cmg_status_number(t->parked));
+    put(all, "waited_for_channel", cmg_status_number(t->held));
+    put(all, "repeated", cmg_status_number(t->repeated));
     return all;
 }
 

@@ -31,8 +31,6 @@ void gateway_metrics(const struct gateway *g, struct cmg_buf *b);
 
 /* Parts of status_show, each a value of its own. */
 json_t *show_text(const char *text); /* null for NULL; what is no UTF-8 becomes '?' */
-json_t *show_number(uint64_t n);
-json_t *show_counts(const struct cmg_counts *c);
 json_t *show_points(const struct gateway *g);
 json_t *show_endpoints(const struct gateway *g);
 json_t *show_tenants(const struct gateway *g);

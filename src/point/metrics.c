@@ -12,16 +12,6 @@
 #include "point/relay.h"
 #include "point/status.h"
 
-#define LABELS(...)                            \
-    (const struct cmg_label[]){ __VA_ARGS__ }, \
-        sizeof((const struct cmg_label[]){ __VA_ARGS__ }) / sizeof(struct cmg_label)
-
-static void gauge(struct cmg_buf *b, const char *name, const char *help, double value)
-{
-    cmg_exposition_family(b, name, "gauge", help);
-    cmg_exposition_sample(b, name, NULL, 0, value);
-}
-
 /* Requests and endpoints ------------------------------------------------------------------ */
 
 static size_t endpoints(const struct point *p)
@@ -45,10 +35,12 @@ static void put_refused(const struct point *p, struct cmg_buf *b)
     static const char name[] = "cmg_requests_refused_total";
     cmg_exposition_family(b, name, "counter",
                           "Requests from gateways that no endpoint had anything to do with.");
-    cmg_exposition_sample(b, name, LABELS({ "reason", "malformed" }), (double)p->refused.malformed);
-    cmg_exposition_sample(b, name, LABELS({ "reason", "not-published" }),
+    cmg_exposition_sample(b, name, CMG_LABELS({ "reason", "malformed" }),
+                          (double)p->refused.malformed);
+    cmg_exposition_sample(b, name, CMG_LABELS({ "reason", "not-published" }),
                           (double)p->refused.not_published);
-    cmg_exposition_sample(b, name, LABELS({ "reason", "too-large" }), (double)p->refused.too_large);
+    cmg_exposition_sample(b, name, CMG_LABELS({ "reason", "too-large" }),
+                          (double)p->refused.too_large);
 }
 
 static void put_connections(const struct point *p, struct cmg_buf *b)
@@ -62,25 +54,25 @@ static void put_connections(const struct point *p, struct cmg_buf *b)
     for (size_t i = 0; i < n; i++) {
         const char *label = p->endpoints->v[i]->label;
         cmg_pool_stats(p->endpoints->v[i]->pool, &s[i]);
-        cmg_exposition_sample(b, now, LABELS({ "endpoint", label }, { "state", "idle" }),
+        cmg_exposition_sample(b, now, CMG_LABELS({ "endpoint", label }, { "state", "idle" }),
                               s[i].idle);
-        cmg_exposition_sample(b, now, LABELS({ "endpoint", label }, { "state", "busy" }),
+        cmg_exposition_sample(b, now, CMG_LABELS({ "endpoint", label }, { "state", "busy" }),
                               s[i].busy);
-        cmg_exposition_sample(b, now, LABELS({ "endpoint", label }, { "state", "dialing" }),
+        cmg_exposition_sample(b, now, CMG_LABELS({ "endpoint", label }, { "state", "dialing" }),
                               s[i].dialing);
     }
     cmg_exposition_family(b, waiting, "gauge", "Requests that wait for a connection.");
     for (size_t i = 0; i < n; i++)
-        cmg_exposition_sample(b, waiting, LABELS({ "endpoint", p->endpoints->v[i]->label }),
+        cmg_exposition_sample(b, waiting, CMG_LABELS({ "endpoint", p->endpoints->v[i]->label }),
                               s[i].waiting);
     cmg_exposition_family(b, dials, "counter",
                           "Connections tried since the configuration was read.");
     for (size_t i = 0; i < n; i++)
-        cmg_exposition_sample(b, dials, LABELS({ "endpoint", p->endpoints->v[i]->label }),
+        cmg_exposition_sample(b, dials, CMG_LABELS({ "endpoint", p->endpoints->v[i]->label }),
                               (double)s[i].dialed);
     cmg_exposition_family(b, failed, "counter", "Of these, the ones that failed.");
     for (size_t i = 0; i < n; i++)
-        cmg_exposition_sample(b, failed, LABELS({ "endpoint", p->endpoints->v[i]->label }),
+        cmg_exposition_sample(b, failed, CMG_LABELS({ "endpoint", p->endpoints->v[i]->label }),
                               (double)s[i].failed);
     free(s);
 }
@@ -105,17 +97,17 @@ static void each_channel(const struct point *p, struct cmg_buf *b,
 static void put_up(struct cmg_buf *b, const struct cmg_keeper_status *s, const char *instance)
 {
     for (unsigned road = 0; road < CMG_ROADS; road++)
-        cmg_exposition_sample(
-            b, "cmg_channel_up",
-            LABELS({ "cmg", s->label }, { "instance", instance }, { "road", cmg_road_names[road] }),
-            s->open && s->road == road);
+        cmg_exposition_sample(b, "cmg_channel_up",
+                              CMG_LABELS({ "cmg", s->label }, { "instance", instance },
+                                         { "road", cmg_road_names[road] }),
+                              s->open && s->road == road);
 }
 
 static void put_ping(struct cmg_buf *b, const struct cmg_keeper_status *s, const char *instance)
 {
     if (s->channel && s->channel->rtt_us >= 0)
         cmg_exposition_sample(b, "cmg_channel_ping_seconds",
-                              LABELS({ "cmg", s->label }, { "instance", instance }),
+                              CMG_LABELS({ "cmg", s->label }, { "instance", instance }),
                               (double)s->channel->rtt_us / 1e6);
 }
 
@@ -124,8 +116,8 @@ static void put_reconnects(struct cmg_buf *b, const struct cmg_keeper_status *s,
 {
     for (unsigned i = 0; i < CMG_KEEPER_CAUSES; i++)
         cmg_exposition_sample(b, "cmg_channel_reconnects_total",
-                              LABELS({ "cmg", s->label }, { "instance", instance },
-                                     { "cause", cmg_keeper_cause_names[i] }),
+                              CMG_LABELS({ "cmg", s->label }, { "instance", instance },
+                                         { "cause", cmg_keeper_cause_names[i] }),
                               (double)s->reconnects[i]);
 }
 
@@ -159,9 +151,10 @@ static void put_buffers(const struct point *p, struct cmg_buf *b)
         connections += s.buffered;
     }
     cmg_exposition_family(b, name, "gauge", "Bytes on their way that are held in memory.");
-    cmg_exposition_sample(b, name, LABELS({ "where", "channels" }), (double)channels);
-    cmg_exposition_sample(b, name, LABELS({ "where", "endpoints" }), (double)connections);
-    cmg_exposition_sample(b, name, LABELS({ "where", "requests" }), (double)relay_held_bytes(p));
+    cmg_exposition_sample(b, name, CMG_LABELS({ "where", "channels" }), (double)channels);
+    cmg_exposition_sample(b, name, CMG_LABELS({ "where", "endpoints" }), (double)connections);
+    cmg_exposition_sample(b, name, CMG_LABELS({ "where", "requests" }),
+                          (double)relay_held_bytes(p));
 }
 
 static void put_certificates(const struct point *p, struct cmg_buf *b)
@@ -176,7 +169,7 @@ static void put_certificates(const struct point *p, struct cmg_buf *b)
         int64_t first = list[i].not_after;
         for (; i < n && !strcmp(list[i].file, file); i++)
             first = list[i].not_after < first ? list[i].not_after : first;
-        cmg_exposition_sample(b, name, LABELS({ "file", file }), (double)first);
+        cmg_exposition_sample(b, name, CMG_LABELS({ "file", file }), (double)first);
     }
 }
 
@@ -192,12 +185,13 @@ void point_metrics(const struct point *p, struct cmg_buf *b)
 {
     struct cmg_process self;
     cmg_exposition_family(b, "cmg_build_info", "gauge", "1, for its labels.");
-    cmg_exposition_sample(b, "cmg_build_info",
-                          LABELS({ "program", "cmg-connection-point" }, { "version", CMG_VERSION }),
-                          1);
-    gauge(b, "cmg_ready", "1 while each gateway has an open channel and nothing drains.",
-          point_is_ready(p));
-    gauge(b, "cmg_draining", "1 from the beginning of the end on.", p->draining);
+    cmg_exposition_sample(
+        b, "cmg_build_info",
+        CMG_LABELS({ "program", "cmg-connection-point" }, { "version", CMG_VERSION }), 1);
+    cmg_exposition_gauge(b, "cmg_ready",
+                         "1 while each gateway has an open channel and nothing drains.",
+                         point_is_ready(p));
+    cmg_exposition_gauge(b, "cmg_draining", "1 from the beginning of the end on.", p->draining);
     put_requests(p, b);
     put_refused(p, b);
     put_connections(p, b);

@@ -32,11 +32,6 @@ static json_t *text(const char *s)
     return j ? j : json_null();
 }
 
-static json_t *number(uint64_t n)
-{
-    return json_integer((json_int_t)n);
-}
-
 /* Ready ----------------------------------------------------------------------------------- */
 
 struct census { /* of channels */
@@ -110,7 +105,7 @@ static json_t *reconnects_json(const struct cmg_keeper_status *s)
     json_t *j = json_object();
     for (size_t i = 0; i < CMG_KEEPER_CAUSES; i++)
         if (s->reconnects[i])
-            put(j, cmg_keeper_cause_names[i], number(s->reconnects[i]));
+            put(j, cmg_keeper_cause_names[i], cmg_status_number(s->reconnects[i]));
     return j;
 }
 
@@ -140,7 +135,7 @@ static json_t *channel_json(const struct point *p, const struct cmg_keeper_statu
     put(j, "failures", json_integer(s->failures));
     put(j, "probing", json_boolean(s->probing));
     put(j, "finishing", json_integer(s->draining));
-    put(j, "times_opened", number(s->opened));
+    put(j, "times_opened", cmg_status_number(s->opened));
     put(j, "reconnects", reconnects_json(s));
     put(j, "last_error", error_json(p, s));
     return j;
@@ -154,18 +149,6 @@ static json_t *channels_json(const struct point *p)
     while (point_next_keeper(p, &at, &s))
         json_array_append_new(all, channel_json(p, &s));
     return all;
-}
-
-static void put_counts(json_t *j, const struct cmg_counts *c)
-{
-    put(j, "requests", number(c->requests));
-    put(j, "in_flight", json_integer(c->in_flight));
-    put(j, "in_flight_max", json_integer(c->max_in_flight));
-    put(j, "failures", number(c->failed));
-    put(j, "with_bearer_token", number(c->bearer));
-    put(j, "request_bytes", number(c->request_bytes));
-    put(j, "response_bytes", number(c->response_bytes));
-    put(j, "mean_us", c->took.count ? number(c->took.sum_us / c->took.count) : json_null());
 }
 
 static json_t *connections_json(const struct cmg_pool *pool)
@@ -184,12 +167,11 @@ static json_t *endpoints_json(const struct point *p)
     for (size_t i = 0; p->endpoints && i < p->endpoints->published.n; i++) {
         const struct endpoint *e = p->endpoints->v[i];
         const struct cmg_endpoint *published = &p->endpoints->published.v[i];
-        json_t *j = json_object();
+        json_t *j = cmg_status_counts(&e->tally->counts);
         put(j, "label", text(e->label));
         put(j, "id", text(published->id));
         put(j, "role", text(cmg_role_names[published->role]));
         put(j, "server", text(e->authority));
-        put_counts(j, &e->tally->counts);
         put(j, "connections", connections_json(e->pool));
         json_array_append_new(all, j);
     }

@@ -17,12 +17,19 @@ struct cmg_label {
     const char *value; /* any bytes, escaped here; NULL: as "" */
 };
 
+/* For the two last arguments of labels: CMG_LABELS({ "state", "up" }, { "road", "https" }). */
+#define CMG_LABELS(...)                        \
+    (const struct cmg_label[]){ __VA_ARGS__ }, \
+        sizeof((const struct cmg_label[]){ __VA_ARGS__ }) / sizeof(struct cmg_label)
+
 /* `# HELP` and `# TYPE`; once for each name, before its samples. `type`: "counter", "gauge",
  * "histogram". `help`: one line without backslashes. */
 void cmg_exposition_family(struct cmg_buf *b, const char *name, const char *type, const char *help);
 /* One line. Whole numbers are written as such, others so that they read back the same. */
 void cmg_exposition_sample(struct cmg_buf *b, const char *name, const struct cmg_label *labels,
                            size_t n, double value);
+/* A family of one gauge without labels. */
+void cmg_exposition_gauge(struct cmg_buf *b, const char *name, const char *help, double value);
 /* name_bucket (cumulated, in seconds), name_sum, name_count. */
 void cmg_exposition_histogram(struct cmg_buf *b, const char *name, const struct cmg_label *labels,
                               size_t n, const struct cmg_histogram *h);

@@ -8,6 +8,8 @@
 #include <jansson.h>
 #include <stdint.h>
 
+#include "cmg/base/counts.h"
+
 /* {"program", "version", "pid", "started", "uptime_s", "draining", "resident_bytes",
  *  "peak_bytes", "descriptors", "loop_lag_us", "loop_lag_max_us"}; the two lags are of the last
  * second and of the last minute. */
@@ -23,5 +25,11 @@ json_t *cmg_status_reload(void);
 
 /* "2026-01-31T10:00:00Z", or null. */
 json_t *cmg_status_time(int64_t unix_s);
+
+json_t *cmg_status_number(uint64_t n);
+
+/* {"requests", "in_flight", "in_flight_max", "failures", "with_bearer_token", "request_bytes",
+ *  "response_bytes", "mean_us"}; the last is null before the first request is over. */
+json_t *cmg_status_counts(const struct cmg_counts *c);
 
 #endif
